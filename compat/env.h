@@ -1,0 +1,36 @@
+/* env.h - struct MDB_env: what LMDB lets a program set before, and ask after, opening.
+ */
+#ifndef QS_COMPAT_ENV_H
+#define QS_COMPAT_ENV_H
+
+#include "api.h"
+#include "handles.h"
+
+#include "quickstep.h"
+
+/*     new --open--> open
+ *      |  \--open failed before the data file--> new
+ *      +-----open failed after it--------------> spoiled (every later open is refused)
+ */
+enum env_state { ENV_NEW, ENV_OPEN, ENV_SPOILED };
+
+struct MDB_env {
+    /* constant after open */
+    struct qs_env *qs;     /* the engine's environment; NULL unless open */
+    enum env_state state;  /* see above */
+    char *path;            /* as given to mdb_env_open(), for mdb_env_get_path() */
+    unsigned readers_max;  /* wanted; what there are is the engine's to say */
+    MDB_dbi named_max;     /* named trees that may be open at a time */
+    size_t map_size_bytes; /* wanted at open; 0: what the file says */
+    /* any thread, as the program orders it */
+    unsigned flags;             /* MDB_ flags in force, exactly those mdb_env_get_flags() shows */
+    void *user_context;         /* the program's; never looked at */
+    MDB_assert_func *on_assert; /* the program's; see README.md */
+    /* any thread */
+    struct handle_table handles; /* what an MDB_dbi means */
+};
+
+/* `path` followed by `suffix`, from malloc(); NULL without memory. */
+char *qs_compat_path(const char *path, const char *suffix);
+
+#endif

@@ -1,0 +1,172 @@
+/* cache.c - committed versions; see cache.h.
+ *
+ * A chain is complete: its last version is the page as it was before any transaction of this process
+ * (txn 0), so readers never need the map entry's base word while there is a head (M2).
+ * Invariants: C1 a version v below a newer one n is unlinked only when no live snapshot lies in
+ * [v.txn, n.txn) and n.txn is visible, so that none can come.
+ */
+#include "cache/cache.h"
+
+#include "base/vector.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+static void free_version(void *memory)
+{
+    qs_version_free(memory);
+}
+
+int qs_cache_open(struct cache *cache, struct store *store, const struct array_root *map)
+{
+    memset(cache, 0, sizeof *cache);
+    qs_retire_init(&cache->retire, free_version);
+    return qs_map_open(&cache->map, store, map);
+}
+
+void qs_cache_close(struct cache *cache)
+{
+    qs_retire_close(&cache->retire);
+    qs_map_close(&cache->map);
+    free(cache->chained);
+    cache->chained = NULL;
+}
+
+static struct version *version_of_word(uint64_t word, txnid_t txn)
+{
+    bool is_free = (word & MAP_WORD_FREE) != 0;
+    struct version *v = qs_version_new(is_free ? VERSION_FREED : VERSION_CLEAN, 0);
+    if (v != NULL) {
+        v->txn = txn;
+        v->base = is_free ? 0 : word & MAP_WORD_PGNO;
+    }
+    return v;
+}
+
+int qs_cache_prepare(struct cache *cache, struct placement *placement, size_t count, txnid_t txn)
+{
+    int rc = qs_vector_reserve((void **)&cache->chained, &cache->chained_capacity,
+                               cache->chained_count + count, sizeof *cache->chained);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        struct placement *place = &placement[i];
+        struct map_entry *entry;
+        rc = qs_map_entry(&cache->map, place->pid, &entry);
+        if (rc != 0)
+            break;
+        uint64_t word = atomic_load_explicit(&entry->base, memory_order_relaxed);
+        bool has_chain = atomic_load_explicit(&entry->head, memory_order_relaxed) != NULL;
+        place->fresh = version_of_word(place->word, txn);
+        place->bottom = has_chain || word == 0 ? NULL : version_of_word(word, 0);
+        if (place->fresh == NULL || (place->bottom == NULL && !has_chain && word != 0))
+            rc = ENOMEM;
+    }
+    return rc;
+}
+
+void qs_cache_forget(struct placement *placement, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        qs_version_free(placement[i].fresh);
+        qs_version_free(placement[i].bottom);
+        placement[i].fresh = placement[i].bottom = NULL;
+    }
+}
+
+static bool any_live(struct live live, txnid_t from, txnid_t end)
+{
+    for (size_t i = 0; i < live.count; i++)
+        if (live.snapshot[i] >= from && live.snapshot[i] < end)
+            return true;
+    return false;
+}
+
+/* C1 for everything below `newer`, which is visible; `visible` stamps what is unlinked. */
+static void shorten(struct cache *cache, struct version *newer, txnid_t visible, struct live live)
+{
+    struct version *v;
+    while ((v = atomic_load_explicit(&newer->older, memory_order_relaxed)) != NULL) {
+        if (any_live(live, v->txn, newer->txn)) {
+            newer = v;
+            continue;
+        }
+        /* release: a reader that follows the link sees an initialised version (acquire in view.c) */
+        atomic_store_explicit(&newer->older, atomic_load_explicit(&v->older, memory_order_relaxed),
+                              memory_order_release);
+        qs_retire_add(&cache->retire, v, visible);
+    }
+}
+
+static void publish_one(struct cache *cache, struct placement *place, txnid_t txn,
+                        struct live live)
+{
+    struct map_entry *entry;
+    int rc = qs_map_entry(&cache->map, place->pid, &entry);
+    assert(rc == 0); /* its chunk exists since qs_cache_prepare() */
+    (void)rc;
+    struct version *head = atomic_load_explicit(&entry->head, memory_order_relaxed);
+    if (head == NULL) {
+        head = place->bottom;
+        cache->chained[cache->chained_count++] = place->pid;
+    } else {
+        shorten(cache, head, txn - 1, live);
+    }
+    atomic_init(&place->fresh->older, head);
+    if (place->pid >= cache->map.head_end)
+        cache->map.head_end = place->pid + 1;
+    /* release, head before base: M2 */
+    atomic_store_explicit(&entry->head, place->fresh, memory_order_release);
+    uint64_t verified = (place->word & MAP_WORD_FREE) != 0 ? 0 : MAP_WORD_VERIFIED;
+    atomic_store_explicit(&entry->base, place->word | verified, memory_order_release);
+    place->fresh = place->bottom = NULL;
+}
+
+void qs_cache_publish(struct cache *cache, struct placement *placement, size_t count, txnid_t txn,
+                      struct live live)
+{
+    for (size_t i = 0; i < count; i++)
+        publish_one(cache, &placement[i], txn, live);
+}
+
+/* Shortens one chain; true when nothing is left of it and readers use the map entry alone. */
+static bool collapse(struct cache *cache, pageid_t pid, txnid_t visible, txnid_t oldest,
+                     struct live live)
+{
+    struct map_entry *entry;
+    if (qs_map_entry(&cache->map, pid, &entry) != 0)
+        return false;
+    struct version *head = atomic_load_explicit(&entry->head, memory_order_relaxed);
+    shorten(cache, head, visible, live);
+    if (oldest < head->txn || atomic_load_explicit(&head->older, memory_order_relaxed) != NULL ||
+        (head->kind != VERSION_CLEAN && head->kind != VERSION_FREED))
+        return false;
+    /* release: the base word it uncovers was stored before (publish_one) */
+    atomic_store_explicit(&entry->head, NULL, memory_order_release);
+    qs_retire_add(&cache->retire, head, visible);
+    return true;
+}
+
+static txnid_t oldest_of(struct live live)
+{
+    txnid_t oldest = QS_TXNID_NONE;
+    for (size_t i = 0; i < live.count; i++)
+        if (live.snapshot[i] < oldest)
+            oldest = live.snapshot[i];
+    return oldest;
+}
+
+void qs_cache_trim(struct cache *cache, txnid_t txn, struct live live)
+{
+    txnid_t oldest = oldest_of(live);
+    /* First, since the scan behind `live` came after these were unlinked (R1), but before what is
+     * unlinked below. */
+    qs_retire_run(&cache->retire, oldest);
+    size_t from = oldest == cache->trimmed_for ? cache->trimmed_count : 0;
+    size_t kept = from;
+    for (size_t i = from; i < cache->chained_count; i++)
+        if (!collapse(cache, cache->chained[i], txn, oldest, live))
+            cache->chained[kept++] = cache->chained[i];
+    cache->chained_count = kept;
+    cache->trimmed_for = oldest;
+    cache->trimmed_count = kept;
+}

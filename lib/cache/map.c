@@ -1,0 +1,197 @@
+/* map.c - the mapping table; see map.h. */
+#include "cache/map.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define RUN_CHUNK_BYTES ((1u << MAP_RUN_SHIFT) / 8)
+
+/* relaxed: the ends only bound what qs_map_close() looks at, when no thread is left */
+static void raise(_Atomic uint32_t *end, uint32_t wanted)
+{
+    uint32_t now = atomic_load_explicit(end, memory_order_relaxed);
+    while (now < wanted && !atomic_compare_exchange_weak_explicit(
+                               end, &now, wanted, memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+static void *zeroed(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+int qs_map_open(struct map *map, struct store *store, const struct array_root *root)
+{
+    map->store = store;
+    map->root = *root;
+    map->chunk_end = 0;
+    map->head_end = 0;
+    map->chunk = zeroed(MAP_CHUNKS * sizeof *map->chunk);
+    map->runs = zeroed(MAP_RUN_CHUNKS * sizeof *map->runs);
+    map->run_end = 0;
+    if (map->chunk == NULL || map->runs == NULL) {
+        if (map->chunk != NULL)
+            munmap((void *)map->chunk, MAP_CHUNKS * sizeof *map->chunk);
+        map->chunk = NULL;
+        return ENOMEM;
+    }
+    pthread_mutex_init(&map->load_lock, NULL);
+    return 0;
+}
+
+static void free_versions(struct map_entry *chunk, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct version *v = atomic_load_explicit(&chunk[i].head, memory_order_relaxed);
+        while (v != NULL) {
+            struct version *older = atomic_load_explicit(&v->older, memory_order_relaxed);
+            qs_version_free(v);
+            v = older;
+        }
+    }
+}
+
+void qs_map_close(struct map *map)
+{
+    if (map->chunk == NULL)
+        return;
+    uint32_t end = atomic_load_explicit(&map->chunk_end, memory_order_relaxed);
+    for (size_t i = 0; i < end; i++) {
+        struct map_entry *chunk = atomic_load_explicit(&map->chunk[i], memory_order_relaxed);
+        if (chunk == NULL)
+            continue;
+        size_t first = i << MAP_CHUNK_SHIFT;
+        size_t used = map->head_end > first ? map->head_end - first : 0;
+        free_versions(chunk, used < MAP_CHUNK_ENTRIES ? used : MAP_CHUNK_ENTRIES);
+        munmap(chunk, MAP_CHUNK_ENTRIES * sizeof *chunk);
+    }
+    munmap((void *)map->chunk, MAP_CHUNKS * sizeof *map->chunk);
+    map->chunk = NULL;
+    uint32_t run_end = atomic_load_explicit(&map->run_end, memory_order_relaxed);
+    for (size_t i = 0; i < run_end; i++) {
+        _Atomic uint64_t *bits = atomic_load_explicit(&map->runs[i], memory_order_relaxed);
+        if (bits != NULL)
+            munmap((void *)bits, RUN_CHUNK_BYTES);
+    }
+    munmap((void *)map->runs, MAP_RUN_CHUNKS * sizeof *map->runs);
+    pthread_mutex_destroy(&map->load_lock);
+}
+
+int qs_map_chunk(struct map *map, pageid_t pid, struct map_entry **entry)
+{
+    _Atomic(struct map_entry *) *slot = &map->chunk[pid >> MAP_CHUNK_SHIFT];
+    struct map_entry *expected = NULL;
+    struct map_entry *chunk = zeroed(MAP_CHUNK_ENTRIES * sizeof *chunk);
+    if (chunk == NULL)
+        return ENOMEM;
+    /* release: pairs with the acquire in qs_map_entry() */
+    if (!atomic_compare_exchange_strong_explicit(slot, &expected, chunk, memory_order_acq_rel,
+                                                 memory_order_acquire)) {
+        munmap(chunk, MAP_CHUNK_ENTRIES * sizeof *chunk);
+        chunk = expected;
+    }
+    raise(&map->chunk_end, (pid >> MAP_CHUNK_SHIFT) + 1);
+    *entry = &chunk[pid & (MAP_CHUNK_ENTRIES - 1)];
+    return 0;
+}
+
+static int fill_entries(struct map *map, uint64_t leaf, const uint64_t *words)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < ARRAY_FANOUT; i++) {
+        struct map_entry *entry;
+        uint64_t expected = 0, word = words[i] & ~MAP_WORD_VERIFIED;
+        if (word == 0 || leaf * ARRAY_FANOUT + i > UINT32_MAX)
+            continue;
+        rc = qs_map_entry(map, (pageid_t)(leaf * ARRAY_FANOUT + i), &entry);
+        if (rc != 0)
+            return rc;
+        /* relaxed: the word guards nothing but itself; the page it names lies in the file (M1) */
+        atomic_compare_exchange_strong_explicit(&entry->base, &expected, word,
+                                                memory_order_relaxed, memory_order_relaxed);
+    }
+    return rc;
+}
+
+int qs_map_load(struct map *map, pageid_t pid)
+{
+    uint64_t leaf = pid / ARRAY_FANOUT;
+    const uint64_t *words;
+    pthread_mutex_lock(&map->load_lock);
+    int rc = qs_array_leaf(map->store, &map->root, leaf, &words);
+    if (rc == 0 && words != NULL)
+        rc = fill_entries(map, leaf, words);
+    pthread_mutex_unlock(&map->load_lock);
+    return rc;
+}
+
+void qs_map_set_root(struct map *map, const struct array_root *root)
+{
+    pthread_mutex_lock(&map->load_lock);
+    map->root = *root;
+    pthread_mutex_unlock(&map->load_lock);
+}
+
+int qs_map_base(struct map *map, pageid_t pid, uint64_t *word)
+{
+    struct map_entry *entry;
+    int rc = qs_map_entry(map, pid, &entry);
+    if (rc != 0)
+        return rc;
+    *word = atomic_load_explicit(&entry->base, memory_order_acquire);
+    if (*word != 0)
+        return 0;
+    rc = qs_map_load(map, pid);
+    if (rc != 0)
+        return rc;
+    *word = atomic_load_explicit(&entry->base, memory_order_acquire);
+    return *word != 0 ? 0 : QS_E_PAGE_NOTFOUND;
+}
+
+bool qs_map_run_verified(const struct map *map, uint64_t pgno)
+{
+    uint64_t chunk = pgno >> MAP_RUN_SHIFT, bit = pgno & ((1u << MAP_RUN_SHIFT) - 1);
+    if (chunk >= MAP_RUN_CHUNKS)
+        return false;
+    /* acquire: pairs with the release in run_chunk() */
+    _Atomic uint64_t *bits = atomic_load_explicit(&map->runs[chunk], memory_order_acquire);
+    /* relaxed: the bit only says that bytes which never change are good */
+    return bits != NULL &&
+           (atomic_load_explicit(&bits[bit / 64], memory_order_relaxed) >> (bit % 64) & 1) != 0;
+}
+
+static _Atomic uint64_t *run_chunk(struct map *map, uint64_t chunk)
+{
+    _Atomic uint64_t *expected = NULL, *bits = zeroed(RUN_CHUNK_BYTES);
+    if (bits == NULL)
+        return NULL;
+    /* release: the chunk is zeroed; pairs with the acquire in qs_map_run_verified() */
+    if (!atomic_compare_exchange_strong_explicit(&map->runs[chunk], &expected, bits,
+                                                 memory_order_acq_rel, memory_order_acquire)) {
+        munmap((void *)bits, RUN_CHUNK_BYTES);
+        return expected;
+    }
+    raise(&map->run_end, (uint32_t)chunk + 1);
+    return bits;
+}
+
+void qs_map_run_set(struct map *map, uint64_t pgno, bool verified)
+{
+    uint64_t chunk = pgno >> MAP_RUN_SHIFT, bit = pgno & ((1u << MAP_RUN_SHIFT) - 1);
+    if (chunk >= MAP_RUN_CHUNKS)
+        return;
+    _Atomic uint64_t *bits = atomic_load_explicit(&map->runs[chunk], memory_order_acquire);
+    if (bits == NULL && verified)
+        bits = run_chunk(map, chunk);
+    if (bits == NULL)
+        return;
+    if (verified)
+        atomic_fetch_or_explicit(&bits[bit / 64], 1ull << (bit % 64), memory_order_relaxed);
+    else
+        atomic_fetch_and_explicit(&bits[bit / 64], ~(1ull << (bit % 64)), memory_order_relaxed);
+}

@@ -1,0 +1,132 @@
+/* view.c - resolving page ids for a snapshot; see view.h.
+ *
+ * Owns:       nothing; sets the `verified` bit of map entries.
+ * Invariants: V1 a file page is handed out only after its checksum, its page id and its shape were
+ *             found right once in this process; the map entry's bit remembers it for the page the
+ *             entry names, and every page that a chain names was verified as the entry's before.
+ */
+#include "cache/view.h"
+
+#include "base/error.h"
+
+static const struct page *file_page(const struct view *view, uint64_t pgno)
+{
+    return (const struct page *)(view->file + (pgno << QS_PAGE_SHIFT));
+}
+
+/* Verifies the page that `word` names and remembers it. */
+static int verify(const struct view *view, pageid_t pid, struct map_entry *entry, uint64_t word)
+{
+    uint64_t pgno = word & MAP_WORD_PGNO;
+    if ((word & MAP_WORD_FREE) != 0)
+        return QS_E_PAGE_NOTFOUND;
+    if (pgno < META_PAGES || !qs_store_reaches(view->map->store, pgno, 1))
+        return QS_CORRUPT();
+    const struct page *page = qs_store_page(view->map->store, pgno);
+    if (!qs_page_verify(page) || page->pid != pid || page->size != QS_PAGE_BYTES ||
+        (page->kind != PAGE_LEAF && page->kind != PAGE_INNER) ||
+        !qs_page_check(page, ORDER_BYTES, false))
+        return QS_CORRUPT();
+    /* relaxed: the bit only says that bytes which never change are good; a lost race repeats it */
+    atomic_compare_exchange_strong_explicit(&entry->base, &word, word | MAP_WORD_VERIFIED,
+                                            memory_order_relaxed, memory_order_relaxed);
+    return 0;
+}
+
+/* The loaded, verified base word of an entry. */
+static int verified_word(const struct view *view, pageid_t pid, struct map_entry *entry,
+                         uint64_t *word)
+{
+    int rc = qs_map_base(view->map, pid, word);
+    if (rc == 0 && (*word & MAP_WORD_VERIFIED) == 0)
+        rc = verify(view, pid, entry, *word);
+    return rc;
+}
+
+static int image_of_version(const struct view *view, const struct version *v, struct image *image)
+{
+    image->delta = NULL;
+    switch ((enum version_kind)v->kind) {
+    case VERSION_WHOLE:
+        image->base = v->page;
+        return 0;
+    case VERSION_DELTA:
+        image->delta = v->page;
+        image->base = file_page(view, v->base);
+        return 0;
+    case VERSION_CLEAN:
+        image->base = file_page(view, v->base);
+        return 0;
+    case VERSION_FREED:
+        break;
+    }
+    return QS_E_PAGE_NOTFOUND;
+}
+
+/* The version of a chain that a snapshot sees. Below the last version lies the page that the chain
+ * began on, which the last version names as its base. */
+static int image_of_chain(const struct view *view, const struct version *v, struct image *image)
+{
+    for (;;) {
+        if (v->txn <= view->snapshot)
+            return image_of_version(view, v, image);
+        /* acquire: pairs with the writer's release when it shortens the chain */
+        const struct version *older = atomic_load_explicit(&v->older, memory_order_acquire);
+        if (older == NULL)
+            break;
+        v = older;
+    }
+    return QS_E_PAGE_NOTFOUND;
+}
+
+int qs_view_resolve(const struct view *view, pageid_t pid, struct image *image)
+{
+    struct map_entry *entry;
+    if (view->own != NULL) {
+        struct version *own = qs_own_get(view->own, pid);
+        if (own != NULL)
+            return image_of_version(view, own, image);
+    }
+    int rc = qs_map_entry(view->map, pid, &entry);
+    while (rc == 0) {
+        uint64_t word = 0;
+        struct version *head = atomic_load_explicit(&entry->head, memory_order_acquire);
+        if (head != NULL)
+            return image_of_chain(view, head, image);
+        rc = verified_word(view, pid, entry, &word);
+        /* M2: a head that came meanwhile belongs to a newer base than `word` may be, or an older. */
+        if (atomic_load_explicit(&entry->head, memory_order_acquire) != NULL) {
+            rc = 0;
+            continue;
+        }
+        if (rc != 0)
+            break;
+        image->base = file_page(view, word & MAP_WORD_PGNO);
+        image->delta = NULL;
+        return 0;
+    }
+    return rc;
+}
+
+int qs_view_committed(const struct view *view, pageid_t pid, struct version **head, pgno_t *base)
+{
+    struct map_entry *entry;
+    uint64_t word;
+    *head = NULL;
+    int rc = qs_map_entry(view->map, pid, &entry);
+    if (rc == 0)
+        rc = qs_map_base(view->map, pid, &word);
+    if (rc == QS_E_PAGE_NOTFOUND) { /* a page id used for the first time */
+        *base = 0;
+        return 0;
+    }
+    if (rc != 0)
+        return rc;
+    *head = atomic_load_explicit(&entry->head, memory_order_relaxed); /* only the writer links */
+    if ((word & MAP_WORD_FREE) != 0) {
+        *base = 0;
+        return 0;
+    }
+    *base = word & MAP_WORD_PGNO;
+    return (word & MAP_WORD_VERIFIED) != 0 ? 0 : verify(view, pid, entry, word);
+}

@@ -1,0 +1,53 @@
+/* view.h - what a read sees: a snapshot of the mapping table, plus a writer's own versions.
+ *
+ * Rule 1: for snapshot S the newest version whose transaction is <= S. Allocates nothing, takes no
+ * lock; the first use of a file page in this process verifies it.
+ */
+#ifndef QS_CACHE_VIEW_H
+#define QS_CACHE_VIEW_H
+
+#include "cache/map.h"
+#include "cache/own.h"
+#include "page/page.h"
+
+struct view {
+    struct map *map;        /* page ids */
+    const uint8_t *file;    /* the map of the file it reads through (covers its snapshot) */
+    txnid_t snapshot;       /* newest transaction it sees */
+    const struct own *own;  /* a write transaction's versions, or NULL */
+};
+
+/* A page as a view sees it: `base`, and where the version is a mini-page, the delta over it. */
+struct image {
+    const struct page *base;  /* a complete page */
+    const struct page *delta; /* entries that take precedence over the base's, or NULL */
+};
+
+/* Slow path of qs_view_image(). */
+int qs_view_resolve(const struct view *view, pageid_t pid, struct image *image);
+
+/* The image of page `pid`. A page that is damaged, is no tree page, or was never written gives
+ * QS_E_CORRUPTED or QS_E_PAGE_NOTFOUND. */
+static inline int qs_view_image(const struct view *view, pageid_t pid, struct image *image)
+{
+    struct map_entry *entry;
+    if (view->own == NULL && qs_map_entry(view->map, pid, &entry) == 0) {
+        /* acquire twice, in this order: M2. The common case: no version, a page seen before. */
+        struct version *head = atomic_load_explicit(&entry->head, memory_order_acquire);
+        uint64_t word = atomic_load_explicit(&entry->base, memory_order_acquire);
+        if (head == NULL && (word & MAP_WORD_VERIFIED) != 0 &&
+            atomic_load_explicit(&entry->head, memory_order_relaxed) == NULL) {
+            image->base = (const struct page *)(view->file +
+                                                ((word & MAP_WORD_PGNO) << QS_PAGE_SHIFT));
+            image->delta = NULL;
+            return 0;
+        }
+    }
+    return qs_view_resolve(view, pid, image);
+}
+
+/* The committed state of a page for a writer that is about to make its own version of it: the newest
+ * published version (NULL: none) and the file page below it (0: none). Loaded and verified. */
+int qs_view_committed(const struct view *view, pageid_t pid, struct version **head, pgno_t *base);
+
+#endif

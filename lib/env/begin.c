@@ -1,0 +1,131 @@
+/* begin.c - beginning and ending transactions; see quickstep.h.
+ *
+ * A read transaction publishes (checkpoint, snapshot) in its slot and looks again: either nothing has
+ * moved, or it takes the newer state. So whoever reclaims after moving the state either sees the slot
+ * or is seen (engine rule 5). Nothing of the file is touched before.
+ */
+#include "env/env.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int qs_read_begin(struct qs_env *env, struct qs_txn *txn)
+{
+    struct core *core = env->core;
+    struct replica_state state, again;
+    if (atomic_load_explicit(&core->panicked, memory_order_relaxed))
+        return QS_E_PANIC;
+    for (;;) {
+        struct replica *replica = qs_core_use(core);
+        uint64_t newest = qs_core_newest(core);
+        qs_replica_state(replica, &state);
+        if (newest > state.checkpoint) {
+            qs_core_unuse(replica);
+            int rc = qs_core_follow(core, newest);
+            if (rc != 0)
+                return rc;
+            continue;
+        }
+        qs_reader_publish(txn->slot, state.checkpoint, state.visible);
+        qs_replica_state(replica, &again);
+        if (again.sequence == state.sequence && qs_core_newest(core) <= state.checkpoint) {
+            qs_txn_init_read(txn, replica, &core->names, state.visible);
+            break;
+        }
+        qs_core_unuse(replica);
+    }
+    if (state.used_pages <= atomic_load_explicit(&env->accepted_pages, memory_order_relaxed))
+        return 0;
+    qs_read_end(txn);
+    return QS_E_MAP_RESIZED;
+}
+
+void qs_read_end(struct qs_txn *txn)
+{
+    qs_reader_clear(txn->slot);
+    qs_core_unuse(txn->replica);
+    txn->status = TXN_RESET;
+}
+
+static int begin_read(struct qs_env *env, struct qs_txn *txn)
+{
+    struct reader *reader;
+    int rc = qs_slot_get(env, &reader);
+    if (rc != 0)
+        return rc;
+    txn->slot = reader;
+    rc = qs_read_begin(env, txn);
+    if (rc != 0) {
+        qs_reader_clear(reader);
+        qs_slot_put(env, reader);
+    }
+    return rc;
+}
+
+int qs_txn_begin(struct qs_env *env, struct qs_txn *parent, unsigned flags, struct qs_txn **out)
+{
+    bool read = (flags & QS_RDONLY) != 0;
+    if (parent != NULL)
+        return EINVAL;
+    if (!read && (env->open_flags & QS_RDONLY) != 0)
+        return EACCES;
+    struct qs_txn *txn = calloc(1, sizeof *txn);
+    if (txn == NULL)
+        return ENOMEM;
+    txn->env = env;
+    int rc = read ? begin_read(env, txn) : qs_write_begin(env, txn);
+    if (rc != 0) {
+        free(txn);
+        return rc;
+    }
+    *out = txn;
+    return 0;
+}
+
+static void end_read(struct qs_txn *txn)
+{
+    if (txn->status == TXN_READY)
+        qs_read_end(txn);
+    qs_slot_put(txn->env, txn->slot);
+    free(txn);
+}
+
+int qs_txn_commit(struct qs_txn *txn)
+{
+    if (txn->writer == NULL) {
+        end_read(txn);
+        return 0;
+    }
+    int rc = txn->status == TXN_READY ? 0 : QS_E_BAD_TXN;
+    int end_rc = qs_write_end(txn->env, txn, rc == 0);
+    free(txn);
+    return rc != 0 ? rc : end_rc;
+}
+
+void qs_txn_abort(struct qs_txn *txn)
+{
+    if (txn->writer == NULL) {
+        end_read(txn);
+        return;
+    }
+    qs_write_end(txn->env, txn, false);
+    free(txn);
+}
+
+void qs_txn_reset(struct qs_txn *txn)
+{
+    if (txn->writer == NULL && txn->status == TXN_READY)
+        qs_read_end(txn);
+}
+
+int qs_txn_renew(struct qs_txn *txn)
+{
+    if (txn->writer != NULL || txn->status != TXN_RESET)
+        return EINVAL;
+    /* The thread may have begun another one in the slot meanwhile. */
+    if (qs_reader_active(txn->slot))
+        return QS_E_BAD_RSLOT;
+    return qs_read_begin(txn->env, txn);
+}

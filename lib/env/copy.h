@@ -1,0 +1,18 @@
+/* copy.h - what plain and compact copies share; see copy.c and copy_compact.c. */
+#ifndef QS_ENV_COPY_H
+#define QS_ENV_COPY_H
+
+#include "env/env.h"
+
+#define COPY_WRITE_MAX (1u << 20) /* bytes handed to one write(2) */
+
+/* Writes all of it at the descriptor's offset: errno of write(2). */
+int qs_copy_write(int fd, const void *bytes, size_t size);
+
+/* The first two pages of a copy. */
+int qs_copy_metas(int fd, const struct meta *meta);
+
+/* Writes what `txn` sees, `meta` being its checkpoint's, without free space. */
+int qs_copy_compact(struct qs_txn *txn, int fd, const struct meta *meta, uint64_t map_size_bytes);
+
+#endif

@@ -1,0 +1,179 @@
+/* core.c - finding, opening and closing the core of a data file; following other processes.
+ *
+ * Owns:       the registry of this process's cores.
+ * Invariants: E1 a replica's contents are freed only when it is no longer current and has no users; a
+ *             user counts itself in first and then checks that the replica is still current.
+ */
+#include "env/open.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct core *registry;
+
+static void close_replicas(struct core *core)
+{
+    while (core->replicas != NULL) {
+        struct replica *replica = core->replicas;
+        core->replicas = replica->next;
+        qs_replica_free(replica);
+    }
+}
+
+void qs_core_free(struct core *core)
+{
+    bool forked = core->pid != getpid();
+    close_replicas(core);
+    if (core->space_open)
+        qs_space_close(&core->space);
+    qs_names_close(&core->names);
+    free(core->uses);
+    free(core->live_snapshots);
+    free(core->live_checkpoints);
+    pthread_mutex_destroy(&core->follow_lock);
+    if (core->lockfile != NULL)
+        qs_lockfile_close(core->lockfile, forked);
+    qs_store_close(core->store);
+    free(core);
+}
+
+static struct core *find(const struct stat *st)
+{
+    for (struct core *core = registry; core != NULL; core = core->next)
+        if (core->device == st->st_dev && core->inode == st->st_ino && core->pid == getpid())
+            return core;
+    return NULL;
+}
+
+/* A core opened read-only gets a descriptor that writes. */
+static int make_writable(struct core *core, const struct qs_options *options)
+{
+    if (!core->store->read_only || (options->flags & QS_RDONLY) != 0)
+        return 0;
+    return qs_open_writable(core, options);
+}
+
+int qs_core_open(const struct qs_options *options, struct core **out)
+{
+    struct stat st;
+    int rc = 0;
+    pthread_mutex_lock(&registry_lock);
+    struct core *core = stat(options->data_path, &st) == 0 ? find(&st) : NULL;
+    if (core != NULL) {
+        rc = make_writable(core, options);
+    } else {
+        rc = qs_open_files(options, &core);
+        if (rc == 0) {
+            core->next = registry;
+            registry = core;
+        }
+    }
+    if (rc == 0) {
+        core->users++;
+        *out = core;
+    }
+    pthread_mutex_unlock(&registry_lock);
+    return rc;
+}
+
+void qs_core_close(struct core *core)
+{
+    pthread_mutex_lock(&registry_lock);
+    if (--core->users == 0) {
+        struct core **link = &registry;
+        while (*link != core)
+            link = &(*link)->next;
+        *link = core->next;
+        qs_core_free(core);
+    }
+    pthread_mutex_unlock(&registry_lock);
+}
+
+struct replica *qs_core_use(struct core *core)
+{
+    for (;;) {
+        /* seq_cst on both sides: either qs_core_follow() sees the user, or we see that the replica
+         * is not current any more (E1). */
+        struct replica *replica = atomic_load(&core->current);
+        atomic_fetch_add(&replica->users, 1);
+        if (atomic_load(&core->current) == replica)
+            return replica;
+        atomic_fetch_sub(&replica->users, 1);
+    }
+}
+
+void qs_core_unuse(struct replica *replica)
+{
+    atomic_fetch_sub(&replica->users, 1);
+}
+
+uint64_t qs_core_newest(struct core *core)
+{
+    if (core->has_lock_file)
+        /* seq_cst: read again after a slot was published, it decides who saw whom (rule 5) */
+        return atomic_load(&qs_lockfile_header(core->lockfile)->checkpoint);
+    /* Without shared positions the meta pages themselves are looked at; a torn or foreign number
+     * only leads to reading them properly. */
+    const struct meta *meta = (const struct meta *)(const void *)qs_store_map(core->store)->base;
+    uint64_t a = ((const volatile struct meta *)meta)[0].checkpoint;
+    uint64_t b = ((const volatile struct meta *)meta)[1].checkpoint;
+    return a > b ? a : b;
+}
+
+/* Frees the contents of replicas nobody uses (E1); under follow_lock. */
+static void empty_unused(struct core *core)
+{
+    struct replica *current = atomic_load(&core->current);
+    for (struct replica *r = core->replicas; r != NULL; r = r->next)
+        if (r != current && !r->retired && atomic_load(&r->users) == 0)
+            qs_replica_empty(r);
+}
+
+int qs_core_follow(struct core *core, uint64_t newest)
+{
+    struct meta meta;
+    struct replica *replica;
+    bool fresh;
+    int rc = 0;
+    pthread_mutex_lock(&core->follow_lock);
+    uint64_t have = atomic_load(&atomic_load(&core->current)->checkpoint);
+    if (have < newest) {
+        rc = qs_meta_read(core->store, &meta, &fresh);
+        if (rc == 0 && fresh)
+            rc = QS_CORRUPT();
+        /* Without shared positions `newest` was a guess. */
+        if (rc == 0 && meta.checkpoint > have) {
+            rc = qs_store_map_reserve(core->store, meta.high_water);
+            if (rc == 0)
+                rc = qs_replica_open(core->store, &meta, &replica);
+            if (rc == 0) {
+                replica->next = core->replicas;
+                core->replicas = replica;
+                atomic_store(&core->current, replica);
+                empty_unused(core);
+            }
+        } else if (rc == 0 && core->has_lock_file) {
+            rc = QS_CORRUPT();
+        }
+    }
+    pthread_mutex_unlock(&core->follow_lock);
+    return rc;
+}
+
+void qs_core_scan(struct core *core)
+{
+    unsigned max = qs_lockfile_max_readers(core->lockfile);
+    /* seq_cst: what was published before it is seen by every reader whose slot the scan misses */
+    atomic_thread_fence(memory_order_seq_cst);
+    core->live_count = qs_reader_scan(core->lockfile, core->uses, max);
+    for (unsigned i = 0; i < core->live_count; i++) {
+        core->live_snapshots[i] = core->uses[i].snapshot;
+        core->live_checkpoints[i] = core->uses[i].checkpoint;
+    }
+}

@@ -1,0 +1,79 @@
+/* core.h - one open data file in one process, shared by every environment that opens it.
+ *
+ * Owns:    the store, the lock file, the names, the replicas, the writer's free space.
+ * Life:    made by the first open of the file in this process, found by (device, inode) by the next,
+ *          closed by the last close. A forked child does not find its parent's: it opens anew.
+ * Locks:   by rank: registry (open and close only) > writer mutex (lock file) > follow_lock > the
+ *          floors below.
+ */
+#ifndef QS_ENV_CORE_H
+#define QS_ENV_CORE_H
+
+#include "quickstep.h"
+#include "readers/lockfile.h"
+#include "store/space.h"
+#include "txn/replica.h"
+
+struct core {
+    /* under the registry's lock */
+    struct core *next; /* in the registry */
+    unsigned users;    /* environments */
+
+    /* immutable */
+    dev_t device;             /* of the data file */
+    ino_t inode;
+    pid_t pid;                /* of the process that opened it */
+    struct store *store;
+    struct lockfile *lockfile; /* private memory where there is no lock file */
+    bool has_lock_file;       /* false: QS_NOLOCK, or a read-only file system */
+    struct names names;
+
+    /* atomic */
+    _Atomic(struct replica *) current; /* newest replica; seq_cst, see core_use_replica() */
+    _Atomic bool panicked;    /* a thread died writing: nothing goes on */
+
+    /* under follow_lock */
+    pthread_mutex_t follow_lock;
+    struct replica *replicas; /* all of them, current included */
+
+    /* under the writer mutex */
+    struct space space;
+    bool space_open;            /* `space` is the one of space_checkpoint */
+    uint64_t space_checkpoint;
+    struct reader_use *uses;    /* room for a scan of all slots */
+    txnid_t *live_snapshots;    /* the same, taken apart */
+    uint64_t *live_checkpoints;
+    unsigned live_count;
+};
+
+/* The core of the file that `options` names, opened or found. Errors as qs_env_open(). */
+int qs_core_open(const struct qs_options *options, struct core **core);
+void qs_core_close(struct core *core);
+
+/* Counts the caller in as a user of the newest replica. */
+struct replica *qs_core_use(struct core *core);
+void qs_core_unuse(struct replica *replica);
+
+/* Number of the newest checkpoint there is, whoever made it. */
+uint64_t qs_core_newest(struct core *core);
+
+/* Makes the current replica one that has checkpoint `newest` or a later one. */
+int qs_core_follow(struct core *core, uint64_t newest);
+
+/* Scans the reader slots into live_*; under the writer mutex. */
+void qs_core_scan(struct core *core);
+static inline struct live qs_core_live(const struct core *core)
+{
+    return (struct live){core->live_snapshots, core->live_count};
+}
+
+/* Pages to map for a map size: files are larger than their logical use. */
+static inline uint64_t qs_core_map_pages(uint64_t map_size_bytes)
+{
+    uint64_t pages = (map_size_bytes + QS_PAGE_BYTES - 1) >> QS_PAGE_SHIFT;
+    return pages + pages / 4 + 4096;
+}
+
+#define MAP_SIZE_DEFAULT 1048576u
+
+#endif

@@ -1,0 +1,56 @@
+/* env.h - one environment: a handle on a core with settings of its own. */
+#ifndef QS_ENV_ENV_H
+#define QS_ENV_ENV_H
+
+#include "env/core.h"
+#include "txn/txn.h"
+
+/* A thread's reader slot in one environment. */
+struct thread_slot {
+    struct qs_env *env;
+    struct reader *reader;
+    struct thread_slot *next; /* in env->slots; under slots_lock */
+};
+
+struct qs_env {
+    struct core *core;               /* immutable */
+    unsigned open_flags;             /* immutable: enum qs_env_flag at open */
+    _Atomic unsigned flags;          /* those in force */
+    _Atomic uint64_t map_size_bytes; /* in force */
+    _Atomic uint64_t accepted_pages; /* logical use up to which begins go on: the map size, or what
+                                        this environment's own commits reached */
+    _Atomic bool writing;            /* has a write transaction */
+    pthread_key_t slot_key;          /* thread's struct thread_slot; unused with QS_NOTLS */
+    bool has_key;                    /* immutable */
+    pthread_mutex_t slots_lock;      /* rank SLOTS: nothing is taken while it is held */
+    struct thread_slot *slots;       /* of live threads */
+};
+
+/* ---- reader slots of threads (slot.c) ---- */
+
+/* The slot a read transaction is to use: the thread's, or with QS_NOTLS a new one. QS_E_BAD_RSLOT
+ * when the thread's is in use; QS_E_READERS_FULL; ENOMEM. */
+int qs_slot_get(struct qs_env *env, struct reader **reader);
+/* The transaction ends: with QS_NOTLS the slot is free again, else its thread keeps it. */
+void qs_slot_put(struct qs_env *env, struct reader *reader);
+int qs_slots_open(struct qs_env *env);
+void qs_slots_close(struct qs_env *env);
+
+/* ---- transactions (begin.c, write.c) ---- */
+
+/* Takes a snapshot for `txn`, whose slot is set. */
+int qs_read_begin(struct qs_env *env, struct qs_txn *txn);
+/* Gives it up; the slot stays. */
+void qs_read_end(struct qs_txn *txn);
+
+int qs_write_begin(struct qs_env *env, struct qs_txn *txn);
+/* Commits (or, with `commit` false or nothing changed, forgets) and releases the writer mutex. */
+int qs_write_end(struct qs_env *env, struct qs_txn *txn, bool commit);
+
+/* ---- checkpoint (checkpoint.c) ---- */
+
+/* Writes the transaction's changes as the next checkpoint and makes them visible. On failure nothing
+ * happened, or (QS_E_PANIC and the flush's errno) the environment takes no more writes. */
+int qs_checkpoint_commit(struct qs_env *env, struct qs_txn *txn);
+
+#endif

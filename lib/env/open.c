@@ -1,0 +1,155 @@
+/* open.c - lock file, data file, first replica: a core from nothing.
+ *
+ * The first opener trusts nothing in the lock file: it sets the positions from the meta page before it
+ * lets anybody else in.
+ */
+#include "env/open.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PRIVATE_SLOTS 1024u /* readers of an environment without a lock file */
+
+static int open_data(struct core *core, const struct qs_options *options)
+{
+    bool read_only = (options->flags & QS_RDONLY) != 0;
+    struct stat st;
+    /* The descriptor is handed out to users and stays open over exec, as LMDB's does. */
+    int fd = open(options->data_path, read_only ? O_RDONLY : O_RDWR | O_CREAT, options->mode);
+    if (fd < 0)
+        return errno;
+    if (fstat(fd, &st) != 0) {
+        int rc = errno;
+        close(fd);
+        return rc;
+    }
+    core->device = st.st_dev;
+    core->inode = st.st_ino;
+    return qs_store_open(fd, options->io, read_only, (options->flags & QS_NORDAHEAD) != 0,
+                         &core->store);
+}
+
+static int open_lock(struct core *core, const struct qs_options *options, bool *first)
+{
+    unsigned readers = options->max_readers != 0 ? options->max_readers : 126;
+    int rc = EROFS;
+    *first = true;
+    if ((options->flags & QS_NOLOCK) == 0)
+        rc = qs_lockfile_open(options->lock_path, options->mode, readers, &core->lockfile, first);
+    core->has_lock_file = rc == 0;
+    /* Only a read-only file system lets a reader go on without. */
+    if (rc == EROFS && (options->flags & (QS_NOLOCK | QS_RDONLY)) != 0)
+        rc = qs_lockfile_private(PRIVATE_SLOTS, &core->lockfile);
+    return rc;
+}
+
+/* Both files, the lock first unless the data must exist. */
+static int open_both(struct core *core, const struct qs_options *options, bool *first)
+{
+    int rc;
+    if ((options->flags & QS_RDONLY) != 0) {
+        rc = open_data(core, options);
+        return rc == 0 ? open_lock(core, options, first) : rc;
+    }
+    rc = open_lock(core, options, first);
+    return rc == 0 ? open_data(core, options) : rc;
+}
+
+/* The newest meta page; a file without any gets its first two. */
+static int load_meta(struct core *core, const struct qs_options *options, struct meta *meta)
+{
+    bool fresh;
+    int rc = qs_meta_read(core->store, meta, &fresh);
+    if (rc != 0 || !fresh)
+        return rc;
+    if (core->store->read_only)
+        return ENOENT;
+    uint64_t file_id[2];
+    if (getrandom(file_id, sizeof file_id, GRND_NONBLOCK) != (ssize_t)sizeof file_id)
+        file_id[0] = (uint64_t)getpid(), file_id[1] = core->inode;
+    uint64_t size = options->map_size_bytes != 0 ? options->map_size_bytes : MAP_SIZE_DEFAULT;
+    qs_meta_init(meta, size, file_id);
+    rc = qs_meta_create(core->store, meta);
+    if (rc == 0 && (options->flags & QS_NOSYNC) == 0)
+        rc = core->store->io->flush(core->store->file);
+    return rc;
+}
+
+/* Positions, identity and the first replica. */
+static int start(struct core *core, const struct meta *meta, bool first)
+{
+    struct data_identity identity = {core->device, core->inode,
+                                     {meta->file_id[0], meta->file_id[1]}};
+    struct replica *replica;
+    int rc = qs_lockfile_bind(core->lockfile, first, &identity);
+    if (rc == 0)
+        rc = qs_store_map_reserve(core->store, meta->high_water + 1);
+    if (rc == 0)
+        rc = qs_replica_open(core->store, meta, &replica);
+    if (rc != 0)
+        return rc;
+    core->replicas = replica;
+    atomic_init(&core->current, replica);
+    if (first) {
+        struct lock_header *header = qs_lockfile_header(core->lockfile);
+        atomic_store(&header->visible, meta->txn);
+        atomic_store(&header->checkpoint, meta->checkpoint);
+    }
+    return 0;
+}
+
+static int make_tables(struct core *core)
+{
+    unsigned slots = qs_lockfile_max_readers(core->lockfile);
+    core->uses = malloc(slots * sizeof *core->uses);
+    core->live_snapshots = malloc(slots * sizeof *core->live_snapshots);
+    core->live_checkpoints = malloc(slots * sizeof *core->live_checkpoints);
+    bool all = core->uses != NULL && core->live_snapshots != NULL && core->live_checkpoints != NULL;
+    return all ? 0 : ENOMEM;
+}
+
+int qs_open_files(const struct qs_options *options, struct core **out)
+{
+    struct meta meta;
+    bool first = true;
+    struct core *core = calloc(1, sizeof *core);
+    if (core == NULL)
+        return ENOMEM;
+    core->pid = getpid();
+    int rc = qs_names_open(&core->names);
+    if (rc != 0) {
+        free(core);
+        return rc;
+    }
+    pthread_mutex_init(&core->follow_lock, NULL);
+    rc = open_both(core, options, &first);
+    if (rc == 0)
+        rc = make_tables(core);
+    if (rc == 0)
+        rc = load_meta(core, options, &meta);
+    if (rc == 0)
+        rc = start(core, &meta, first);
+    if (rc != 0) {
+        qs_core_free(core);
+        return rc;
+    }
+    if (core->has_lock_file && first)
+        qs_lockfile_share(core->lockfile);
+    *out = core;
+    return 0;
+}
+
+int qs_open_writable(struct core *core, const struct qs_options *options)
+{
+    int fd = open(options->data_path, O_RDWR);
+    if (fd < 0)
+        return errno;
+    return qs_store_make_writable(core->store, fd);
+}

@@ -1,0 +1,72 @@
+/* lockfile.h - layout of the lock file.
+ *
+ *      0     magic u64 | 8 format u32 | 12 slots u32 | 16 identity (32 bytes)
+ *      64    writer mutex (robust, process-shared) | owner pid i32
+ *      128   positions: checkpoint u64 | visible u64 | failed u32 | pad
+ *      192   high water of slots u32
+ *      256   reader slots, 64 bytes each: snapshot u64 | checkpoint u64 | owner u64 | thread u64
+ *
+ * Locks on bytes of the file (fcntl, so the kernel drops them when a process ends):
+ *      0           read: has the file open; write: is the only one, initialising or closing
+ *      1           write: is opening; one process at a time
+ *      2^31 + pid  write: the process lives
+ *
+ * Volatile: the first opener starts it afresh. Not portable between architectures, and need not be.
+ */
+#ifndef QS_FORMAT_LOCKFILE_H
+#define QS_FORMAT_LOCKFILE_H
+
+#include "base/types.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+
+#define LOCKFILE_MAGIC 0x6b636f6c70657473ull /* "stepLock" */
+#define LOCKFILE_FORMAT 1u
+#define LOCKFILE_SLOTS_OFFSET 256u
+#define LOCKFILE_USE_BYTE 0
+#define LOCKFILE_OPENING_BYTE 1
+#define LOCKFILE_PID_BYTES (INT64_C(1) << 31) /* + pid */
+
+/* Which data file a lock file belongs to. */
+struct data_identity {
+    uint64_t device;     /* st_dev */
+    uint64_t inode;      /* st_ino */
+    uint64_t file_id[2]; /* random, from the meta page; 0 while the file is being created */
+};
+
+struct lock_header {
+    /* written once by the first opener */
+    uint64_t magic;                /* LOCKFILE_MAGIC */
+    uint32_t format;               /* LOCKFILE_FORMAT */
+    uint32_t slots;                /* reader slots in the file */
+    struct data_identity identity; /* qs_lockfile_bind() */
+
+    alignas(64) pthread_mutex_t writer; /* one writer of all processes */
+    _Atomic int32_t owner;              /* pid of the holder, 0 when free; under `writer`. Who finds
+                                         * it set on taking the mutex knows: the holder died */
+
+    /* under `writer`; read by everybody */
+    alignas(64) _Atomic uint64_t checkpoint; /* number of the newest checkpoint */
+    _Atomic uint64_t visible;                /* newest transaction readers may see */
+    _Atomic uint32_t failed;                 /* set for good when a meta write or flush failed */
+
+    alignas(64) _Atomic uint32_t high_water; /* slots ever used */
+};
+static_assert(sizeof(struct lock_header) == LOCKFILE_SLOTS_OFFSET, "lock header");
+static_assert(offsetof(struct lock_header, checkpoint) == 128, "lock header: positions");
+static_assert(offsetof(struct lock_header, high_water) == 192, "lock header: high water");
+
+struct reader {
+    _Atomic uint64_t snapshot;   /* QS_TXNID_NONE: nothing in use; always so in a free slot */
+    _Atomic uint64_t checkpoint; /* valid while snapshot is */
+    _Atomic uint64_t owner;      /* 0: the slot is free. Low half pid, high half a nonce that tells
+                                  * two lives of one pid apart; changed by compare-and-swap */
+    _Atomic uint64_t thread;     /* pthread_self() of the holder; 0 while claiming */
+    uint8_t spare[32];           /* a slot is a cache line: no two readers share one */
+};
+static_assert(sizeof(struct reader) == 64, "reader slot");
+
+#endif

@@ -1,0 +1,57 @@
+/* io.h - all file I/O on the data file, as a table of functions with several equals behind it.
+ *
+ * Implementations: io_uring (io_uring.c), POSIX (io_posix.c), and the tests' recording / faulting
+ * one (tests/). All results are 0 or a positive errno; a short write is carried on, and EIO when it
+ * makes no progress. Functions may be called from any thread; callers serialise writers.
+ */
+#ifndef QS_OS_IO_H
+#define QS_OS_IO_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct qs_io_file; /* an open file; the implementation's own */
+
+/* One piece of a batch. */
+struct io_write {
+    uint64_t offset; /* bytes from the start of the file */
+    const void *data;
+    size_t size; /* bytes */
+};
+
+struct qs_io_ops {
+    const char *name; /* "io_uring", "posix", ... */
+
+    /* Takes over an open descriptor (closed by close()). The ring, if any, comes into being at
+     * first need, not here. ENOMEM. */
+    int (*attach)(int fd, struct qs_io_file **file);
+    void (*close)(struct qs_io_file *file);
+
+    /* Writes every piece; order is free. All or an error (then any part may have been written). */
+    int (*write)(struct qs_io_file *file, const struct io_write *writes, size_t count);
+
+    /* Makes everything written so far durable (data and size). */
+    int (*flush)(struct qs_io_file *file);
+
+    /* Makes bytes [offset, offset + size) durable; may do more. */
+    int (*flush_range)(struct qs_io_file *file, uint64_t offset, uint64_t size);
+
+    /* Sets the file's size. */
+    int (*truncate)(struct qs_io_file *file, uint64_t size);
+
+    /* Makes sure blocks exist for the range (extends the file); EOPNOTSUPP is turned into success
+     * after a plain extension. */
+    int (*allocate)(struct qs_io_file *file, uint64_t offset, uint64_t size);
+
+    /* Gives the range back to the file system (reads as zeros after); success where unsupported. */
+    int (*punch)(struct qs_io_file *file, uint64_t offset, uint64_t size);
+};
+
+extern const struct qs_io_ops qs_io_posix;
+extern const struct qs_io_ops qs_io_uring; /* falls back to POSIX calls where io_uring is refused */
+
+/* The implementation to use when nobody asked for one. */
+const struct qs_io_ops *qs_io_default(void);
+
+#endif

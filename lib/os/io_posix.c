@@ -1,0 +1,249 @@
+/* io_posix.c - file I/O by plain system calls: the implementation that works everywhere.
+ *
+ * Owns:       nothing but the descriptor.
+ * Invariants: a piece is written whole or the batch fails; pieces that follow each other in the
+ *             file go out in one pwritev.
+ * Locks:      none; every call stands for itself.
+ * Source:     own. A range flush is an msync() of a mapping made for the purpose: the kernel turns
+ *             it into a flush of just that range of the file, which fdatasync() cannot ask for.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* fallocate() */
+#endif
+
+#include "os/io.h"
+#include "os/posix_calls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Pieces in one pwritev: below IOV_MAX (1024), and small enough for the stack. */
+#define GATHER_MAX 256
+
+struct qs_io_file {
+    int fd; /* ours to close */
+};
+
+/* Drops the first `done` bytes from the iovecs. Returns how many whole ones are behind us. */
+static size_t iovecs_advance(struct iovec *iovecs, size_t count, size_t done)
+{
+    size_t gone = 0;
+
+    while (gone < count && done >= iovecs[gone].iov_len) {
+        done -= iovecs[gone].iov_len;
+        gone++;
+    }
+    if (gone < count) {
+        iovecs[gone].iov_base = (char *)iovecs[gone].iov_base + done;
+        iovecs[gone].iov_len -= done;
+    }
+    return gone;
+}
+
+int qs_posix_write_vector(int fd, struct iovec *iovecs, size_t count, uint64_t offset)
+{
+    while (count > 0) {
+        ssize_t done = pwritev(fd, iovecs, (int)count, (off_t)offset);
+        size_t gone;
+
+        if (done < 0) {
+            if (errno == EINTR)
+                continue;
+            return errno;
+        }
+        gone = iovecs_advance(iovecs, count, (size_t)done);
+        if (done == 0 && gone == 0)
+            return EIO;
+        iovecs += gone;
+        count -= gone;
+        offset += (uint64_t)done;
+    }
+    return 0;
+}
+
+size_t qs_posix_gather(const struct io_write *writes, size_t count, struct iovec *iovecs,
+                       size_t max, size_t *filled, uint64_t *offset)
+{
+    uint64_t end = 0;
+    size_t used = 0;
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        if (writes[i].size == 0)
+            continue;
+        if (used == max || (used > 0 && writes[i].offset != end))
+            break;
+        if (used == 0)
+            *offset = writes[i].offset;
+        /* pwritev() only reads through the pointer; struct iovec has no const form. */
+        iovecs[used].iov_base = (void *)(uintptr_t)writes[i].data;
+        iovecs[used].iov_len = writes[i].size;
+        end = writes[i].offset + writes[i].size;
+        used++;
+    }
+    *filled = used;
+    return i;
+}
+
+int qs_posix_write(int fd, const struct io_write *writes, size_t count)
+{
+    struct iovec iovecs[GATHER_MAX];
+    uint64_t offset;
+    size_t filled;
+    int rc;
+
+    while (count > 0) {
+        size_t taken = qs_posix_gather(writes, count, iovecs, GATHER_MAX, &filled, &offset);
+
+        if (filled > 0) {
+            rc = qs_posix_write_vector(fd, iovecs, filled, offset);
+            if (rc != 0)
+                return rc;
+        }
+        writes += taken;
+        count -= taken;
+    }
+    return 0;
+}
+
+int qs_posix_flush(int fd)
+{
+    /* EINTR comes before anything is done, so asking again loses no error. */
+    while (fdatasync(fd) != 0) {
+        if (errno != EINTR)
+            return errno;
+    }
+    return 0;
+}
+
+int qs_posix_flush_range(int fd, uint64_t offset, uint64_t size)
+{
+    uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t start = offset & ~(page_bytes - 1);
+    uint64_t length = offset - start + size;
+    void *map;
+    int rc;
+
+    if (size == 0)
+        return 0;
+    map = mmap(NULL, length, PROT_READ, MAP_SHARED, fd, (off_t)start);
+    if (map == MAP_FAILED)
+        return qs_posix_flush(fd);
+    /* No page of it is ever touched: building and dropping the mapping costs a microsecond or two,
+     * and the file may even end inside the range. */
+    rc = msync(map, length, MS_SYNC) == 0 ? 0 : errno;
+    munmap(map, length);
+    /* EIO is the medium's answer, and is given once: it must not be asked away by a second flush.
+     * Everything else means that the range was not looked at. */
+    return rc == 0 || rc == EIO || rc == ENOSPC ? rc : qs_posix_flush(fd);
+}
+
+int qs_posix_truncate(int fd, uint64_t size)
+{
+    while (ftruncate(fd, (off_t)size) != 0) {
+        if (errno != EINTR)
+            return errno;
+    }
+    return 0;
+}
+
+/* Makes the file at least `end` bytes long, without blocks behind it. */
+static int extend(int fd, uint64_t end)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return errno;
+    return (uint64_t)st.st_size >= end ? 0 : qs_posix_truncate(fd, end);
+}
+
+int qs_posix_allocate(int fd, uint64_t offset, uint64_t size)
+{
+    if (size == 0)
+        return 0;
+    while (fallocate(fd, 0, (off_t)offset, (off_t)size) != 0) {
+        if (errno == EOPNOTSUPP || errno == ENOSYS)
+            return extend(fd, offset + size);
+        if (errno != EINTR)
+            return errno;
+    }
+    return 0;
+}
+
+int qs_posix_punch(int fd, uint64_t offset, uint64_t size)
+{
+    const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+    if (size == 0)
+        return 0;
+    while (fallocate(fd, mode, (off_t)offset, (off_t)size) != 0) {
+        if (errno == EOPNOTSUPP || errno == ENOSYS)
+            return 0;
+        if (errno != EINTR)
+            return errno;
+    }
+    return 0;
+}
+
+static int posix_attach(int fd, struct qs_io_file **file)
+{
+    struct qs_io_file *made = malloc(sizeof *made);
+
+    if (made == NULL)
+        return ENOMEM;
+    made->fd = fd;
+    *file = made;
+    return 0;
+}
+
+static void posix_close(struct qs_io_file *file)
+{
+    close(file->fd);
+    free(file);
+}
+
+static int posix_write(struct qs_io_file *file, const struct io_write *writes, size_t count)
+{
+    return qs_posix_write(file->fd, writes, count);
+}
+
+static int posix_flush(struct qs_io_file *file)
+{
+    return qs_posix_flush(file->fd);
+}
+
+static int posix_flush_range(struct qs_io_file *file, uint64_t offset, uint64_t size)
+{
+    return qs_posix_flush_range(file->fd, offset, size);
+}
+
+static int posix_truncate(struct qs_io_file *file, uint64_t size)
+{
+    return qs_posix_truncate(file->fd, size);
+}
+
+static int posix_allocate(struct qs_io_file *file, uint64_t offset, uint64_t size)
+{
+    return qs_posix_allocate(file->fd, offset, size);
+}
+
+static int posix_punch(struct qs_io_file *file, uint64_t offset, uint64_t size)
+{
+    return qs_posix_punch(file->fd, offset, size);
+}
+
+const struct qs_io_ops qs_io_posix = {
+    .name = "posix",
+    .attach = posix_attach,
+    .close = posix_close,
+    .write = posix_write,
+    .flush = posix_flush,
+    .flush_range = posix_flush_range,
+    .truncate = posix_truncate,
+    .allocate = posix_allocate,
+    .punch = posix_punch,
+};

@@ -1,0 +1,356 @@
+/* lockfile.c - opening, sharing and closing the lock file.
+ *
+ * Owns:       the descriptor with the fcntl locks, the mapping, the header.
+ * Life:       open -> (first: initialised, exclusive -> share) -> in use -> (alone) -> close.
+ * Invariants: a read lock on byte 0 means: has the file open, and what is in it is sound. Nobody
+ *             gets one but under the write lock on byte 1, and a first opener keeps that until the
+ *             positions are right; so when he is killed on the way, the next one is first again.
+ * Locks:      fcntl bytes 1, then 0, tried and never waited for in the kernel (open only).
+ * Source:     own; the roles of byte 0 and the pid bytes are LMDB's observable protocol.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* fallocate() */
+#endif
+
+#include "readers/lockfile.h"
+#include "readers/internal.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define OPEN_WAIT_NS_MAX INT64_C(30000000000) /* for another opener to finish */
+#define OPEN_STEP_NS_MAX 1000000              /* longest sleep between two looks */
+#define SLOTS_MAX (1u << 24)                  /* keeps sizes sane whatever the file says */
+
+/* Sets a lock on one byte (F_RDLCK, F_WRLCK, F_UNLCK) without waiting: EAGAIN when it is taken. */
+static int byte_lock(int fd, short type, off_t byte)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+    while (fcntl(fd, F_SETLK, &lock) != 0) {
+        if (errno == EACCES)
+            return EAGAIN;
+        if (errno != EINTR)
+            return errno;
+    }
+    return 0;
+}
+
+/* ---- opening ---- */
+
+/* How long an open has waited for others. It looks again and again instead of sleeping in the
+ * kernel: F_SETLKW would see deadlocks that are none (its owners are processes, not threads), and
+ * would wait for a stopped process for ever. */
+struct patience {
+    int64_t deadline_ns; /* CLOCK_MONOTONIC; 0 before the first wait */
+    long step_ns;        /* of the next sleep */
+};
+
+static int patience_wait(struct patience *patience)
+{
+    struct timespec step = {0, patience->step_ns};
+    int64_t now = qs_monotonic_ns();
+
+    if (patience->deadline_ns == 0)
+        patience->deadline_ns = now + OPEN_WAIT_NS_MAX;
+    if (now >= patience->deadline_ns)
+        return EAGAIN;
+    nanosleep(&step, NULL);
+    if (patience->step_ns < OPEN_STEP_NS_MAX)
+        patience->step_ns *= 2;
+    return 0;
+}
+
+/* Takes byte 1, then byte 0 in the strongest mode to be had. EAGAIN: hold on and look again (byte 1
+ * is kept, so that nobody overtakes). */
+static int enter(int fd, bool *first)
+{
+    int rc = byte_lock(fd, F_WRLCK, LOCKFILE_OPENING_BYTE);
+
+    if (rc != 0)
+        return rc;
+    rc = byte_lock(fd, F_WRLCK, LOCKFILE_USE_BYTE);
+    *first = rc == 0;
+    if (rc == EAGAIN)
+        rc = byte_lock(fd, F_RDLCK, LOCKFILE_USE_BYTE);
+    return rc;
+}
+
+/* True while `path` still names the file that `fd` is open on. */
+static bool is_same_file(int fd, const char *path)
+{
+    struct stat opened, named;
+
+    return fstat(fd, &opened) == 0 && stat(path, &named) == 0 && opened.st_dev == named.st_dev &&
+           opened.st_ino == named.st_ino;
+}
+
+/* Opens the file and takes the locks of an opener. Starts over when the file was deleted or
+ * replaced before we had them: then the locks are on a file that no later opener will see. */
+static int open_locked(const char *path, mode_t mode, int *opened, bool *first)
+{
+    struct patience patience = {0, 20000};
+    int fd, rc;
+
+    for (;;) {
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, mode);
+        if (fd < 0)
+            return errno;
+        while ((rc = enter(fd, first)) == EAGAIN) {
+            rc = patience_wait(&patience);
+            if (rc != 0)
+                break;
+        }
+        if (rc == 0 && is_same_file(fd, path))
+            break;
+        close(fd);
+        if (rc != 0)
+            return rc;
+        rc = patience_wait(&patience);
+        if (rc != 0)
+            return rc;
+    }
+    *opened = fd;
+    return 0;
+}
+
+/* The number of slots that a file of this size has room for. */
+static unsigned slots_in(off_t size_bytes)
+{
+    uint64_t count;
+
+    if (size_bytes < (off_t)LOCKFILE_SLOTS_OFFSET)
+        return 0;
+    count = ((uint64_t)size_bytes - LOCKFILE_SLOTS_OFFSET) / sizeof(struct reader);
+    return count < SLOTS_MAX ? (unsigned)count : SLOTS_MAX;
+}
+
+/* Gives the file room for the slots and, where the file system can, blocks behind every byte: a
+ * store to a hole on a full disk would be a SIGBUS. */
+static int grow(int fd, const struct stat *st, off_t size_bytes)
+{
+    if ((off_t)st->st_blocks * 512 >= size_bytes && st->st_size >= size_bytes)
+        return 0;
+    while (fallocate(fd, 0, 0, size_bytes) != 0) {
+        if (errno == EOPNOTSUPP || errno == ENOSYS)
+            break;
+        if (errno != EINTR)
+            return errno;
+    }
+    if (st->st_size < size_bytes && ftruncate(fd, size_bytes) != 0)
+        return errno;
+    return 0;
+}
+
+static off_t file_bytes(unsigned slots)
+{
+    return (off_t)LOCKFILE_SLOTS_OFFSET + (off_t)slots * (off_t)sizeof(struct reader);
+}
+
+/* Decides how many slots there are, sees to the file's size, and maps it. */
+static int map_file(struct lockfile *lockfile, bool first, unsigned max_readers)
+{
+    struct stat st;
+    void *map;
+    int rc;
+
+    if (fstat(lockfile->fd, &st) != 0)
+        return errno;
+    lockfile->slots_count = slots_in(st.st_size);
+    if (first && lockfile->slots_count < max_readers)
+        lockfile->slots_count = max_readers < SLOTS_MAX ? max_readers : SLOTS_MAX;
+    if (first && lockfile->slots_count == 0)
+        lockfile->slots_count = 1;
+    if (lockfile->slots_count == 0)
+        return QS_E_INVALID;
+    lockfile->map_bytes = (size_t)file_bytes(lockfile->slots_count);
+    if (first) {
+        rc = grow(lockfile->fd, &st, (off_t)lockfile->map_bytes);
+        if (rc != 0)
+            return rc;
+    }
+    map = mmap(NULL, lockfile->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, lockfile->fd, 0);
+    if (map == MAP_FAILED)
+        return errno;
+    lockfile->header = map;
+    lockfile->slots = (struct reader *)((char *)map + LOCKFILE_SLOTS_OFFSET);
+    return 0;
+}
+
+/* The first opener's: everything afresh. */
+static int init_header(struct lockfile *lockfile)
+{
+    struct lock_header *header = lockfile->header;
+    int rc;
+
+    memset(header, 0, sizeof *header);
+    rc = qs_writer_mutex_init(lockfile);
+    if (rc != 0)
+        return rc;
+    qs_slots_init(lockfile);
+    header->slots = lockfile->slots_count;
+    header->format = LOCKFILE_FORMAT;
+    header->magic = LOCKFILE_MAGIC;
+    return 0;
+}
+
+/* A later opener's: is it ours, and as large as it says? The header decides about the slots: the
+ * file may have been extended by somebody else. */
+static int check_header(struct lockfile *lockfile)
+{
+    const struct lock_header *header = lockfile->header;
+
+    if (header->magic != LOCKFILE_MAGIC)
+        return QS_E_INVALID;
+    if (header->format != LOCKFILE_FORMAT)
+        return QS_E_VERSION_MISMATCH;
+    if (header->slots == 0 || header->slots > lockfile->slots_count)
+        return QS_E_INVALID;
+    lockfile->slots_count = header->slots;
+    return 0;
+}
+
+/* Random, never 0. */
+static uint32_t make_nonce(void)
+{
+    uint32_t nonce;
+
+    if (getrandom(&nonce, sizeof nonce, GRND_NONBLOCK) != (ssize_t)sizeof nonce)
+        nonce = (uint32_t)qs_monotonic_ns() * 2654435761u;
+    return nonce != 0 ? nonce : 1;
+}
+
+int qs_lockfile_open(const char *path, mode_t mode, unsigned max_readers,
+                     struct lockfile **lockfile, bool *first)
+{
+    struct lockfile *made = calloc(1, sizeof *made);
+    int rc;
+
+    if (made == NULL)
+        return ENOMEM;
+    made->pid = getpid();
+    made->self = owner_make(made->pid, make_nonce());
+    rc = open_locked(path, mode, &made->fd, first);
+    if (rc != 0)
+        goto err_after_alloc;
+    rc = map_file(made, *first, max_readers);
+    if (rc != 0)
+        goto err_after_open;
+    rc = *first ? init_header(made) : check_header(made);
+    if (rc != 0)
+        goto err_after_map;
+    /* EAGAIN: a process with our pid, of another pid namespace, has the file open. Going on would
+     * make both look alive when one is. */
+    rc = byte_lock(made->fd, F_WRLCK, LOCKFILE_PID_BYTES + made->pid);
+    if (rc != 0)
+        goto err_after_map;
+    if (!*first) {
+        qs_slots_clear_own(made, true);
+        byte_lock(made->fd, F_UNLCK, LOCKFILE_OPENING_BYTE);
+    }
+    *lockfile = made;
+    return 0;
+
+err_after_map:
+    munmap(made->header, made->map_bytes);
+err_after_open:
+    close(made->fd);
+err_after_alloc:
+    free(made);
+    return rc;
+}
+
+int qs_lockfile_private(unsigned max_readers, struct lockfile **lockfile)
+{
+    struct lockfile *made = calloc(1, sizeof *made);
+    void *map;
+    int rc;
+
+    if (made == NULL)
+        return ENOMEM;
+    made->fd = -1;
+    made->pid = getpid();
+    made->self = owner_make(made->pid, make_nonce());
+    made->slots_count = max_readers;
+    made->map_bytes = (size_t)file_bytes(max_readers);
+    map = mmap(NULL, made->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED) {
+        free(made);
+        return ENOMEM;
+    }
+    made->header = map;
+    made->slots = (struct reader *)((char *)map + LOCKFILE_SLOTS_OFFSET);
+    rc = init_header(made);
+    if (rc != 0) {
+        munmap(map, made->map_bytes);
+        free(made);
+        return rc;
+    }
+    *lockfile = made;
+    return 0;
+}
+
+int qs_lockfile_bind(struct lockfile *lockfile, bool first, const struct data_identity *identity)
+{
+    struct data_identity *stored = &lockfile->header->identity;
+
+    if (first) {
+        *stored = *identity;
+        return 0;
+    }
+    return memcmp(stored, identity, sizeof *stored) == 0 ? 0 : EBUSY;
+}
+
+void qs_lockfile_share(struct lockfile *lockfile)
+{
+    /* To weaken a lock cannot fail for want of one; should it fail all the same, others stay out.
+     */
+    byte_lock(lockfile->fd, F_RDLCK, LOCKFILE_USE_BYTE);
+    byte_lock(lockfile->fd, F_UNLCK, LOCKFILE_OPENING_BYTE);
+}
+
+bool qs_lockfile_shared(const struct lockfile *lockfile)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCKFILE_USE_BYTE, .l_len = 1};
+
+    return fcntl(lockfile->fd, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+bool qs_lockfile_alone(struct lockfile *lockfile)
+{
+    return byte_lock(lockfile->fd, F_WRLCK, LOCKFILE_USE_BYTE) == 0;
+}
+
+void qs_lockfile_close(struct lockfile *lockfile, bool forked)
+{
+    bool unmap = true;
+
+    if (!forked) {
+        qs_slots_clear_own(lockfile, false);
+        unmap = qs_writer_abandon(lockfile);
+    }
+    if (unmap)
+        munmap(lockfile->header, lockfile->map_bytes);
+    if (!forked && lockfile->fd >= 0)
+        close(lockfile->fd);
+    free(lockfile);
+}
+
+struct lock_header *qs_lockfile_header(struct lockfile *lockfile)
+{
+    return lockfile->header;
+}
+
+unsigned qs_lockfile_max_readers(const struct lockfile *lockfile)
+{
+    return lockfile->slots_count;
+}

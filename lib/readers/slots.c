@@ -1,0 +1,224 @@
+/* slots.c - the reader slots: who reads what, for everybody who wants to reclaim something.
+ *
+ * Owns:       the slots in the lock file and their high-water mark.
+ * Life:       free (owner 0, no snapshot) -> claimed -> published <-> cleared -> free. A slot whose
+ *             process died is taken over by whoever finds it, emptied, and freed.
+ * Invariants: I1 a slot without an owner has no snapshot: it is cleared before the owner word is.
+ *             I2 only the owner changes a slot, and the owner word leaves 0, and a dead owner's
+ *             value, by compare-and-swap only. It holds a nonce, so a stale look cannot hit a slot
+ *             that was freed and claimed again in between, even by the same pid.
+ *             I3 a slot's index is below high_water before a snapshot is published in it.
+ * Locks:      none; liveness is asked of the kernel (fcntl lock on the pid byte).
+ * Source:     own.
+ */
+#include "readers/lockfile.h"
+#include "readers/internal.h"
+#include "base/error.h"
+
+#include <fcntl.h>
+
+/* Empties a slot that is ours and frees it. */
+static void slot_free(struct reader *slot)
+{
+    atomic_store_explicit(&slot->snapshot, QS_TXNID_NONE, memory_order_release);
+    atomic_store_explicit(&slot->thread, 0, memory_order_relaxed);
+    /* release; pairs with the compare-and-swap in slot_claim() */
+    atomic_store_explicit(&slot->owner, 0, memory_order_release);
+}
+
+static bool slot_claim(struct lockfile *lockfile, struct reader *slot)
+{
+    uint64_t owner = atomic_load_explicit(&slot->owner, memory_order_relaxed);
+
+    return owner == 0 && atomic_compare_exchange_strong(&slot->owner, &owner, lockfile->self);
+}
+
+/* Slots that may be in use; never more than there are, whatever the shared word says. */
+static unsigned slots_used(const struct lockfile *lockfile)
+{
+    unsigned high_water = atomic_load(&lockfile->header->high_water);
+
+    return high_water < lockfile->slots_count ? high_water : lockfile->slots_count;
+}
+
+void qs_slots_init(struct lockfile *lockfile)
+{
+    for (unsigned i = 0; i < lockfile->slots_count; i++) {
+        struct reader *slot = &lockfile->slots[i];
+
+        /* A look first: a file in good order is not dirtied. */
+        if (atomic_load_explicit(&slot->owner, memory_order_relaxed) != 0 ||
+            atomic_load_explicit(&slot->snapshot, memory_order_relaxed) != QS_TXNID_NONE)
+            slot_free(slot);
+    }
+}
+
+void qs_slots_clear_own(struct lockfile *lockfile, bool earlier)
+{
+    unsigned count = slots_used(lockfile);
+
+    for (unsigned i = 0; i < count; i++) {
+        struct reader *slot = &lockfile->slots[i];
+        uint64_t owner = atomic_load(&slot->owner);
+
+        if (owner == 0 || owner_pid(owner) != lockfile->pid)
+            continue;
+        /* Compare-and-swap: another process may just be freeing a slot of the earlier life. */
+        if (earlier ? atomic_compare_exchange_strong(&slot->owner, &owner, lockfile->self)
+                    : owner == lockfile->self)
+            slot_free(slot);
+    }
+}
+
+/* ---- one reader ---- */
+
+static void raise_high_water(struct lockfile *lockfile, unsigned count)
+{
+    _Atomic uint32_t *high_water = &lockfile->header->high_water;
+    uint32_t seen = atomic_load_explicit(high_water, memory_order_relaxed);
+
+    while (seen < count && !atomic_compare_exchange_weak(high_water, &seen, count))
+        ;
+}
+
+/* Claims some free slot: the one released last, else the first. */
+static bool claim_any(struct lockfile *lockfile, unsigned *index)
+{
+    unsigned hint = atomic_load_explicit(&lockfile->hint, memory_order_relaxed);
+
+    if (slot_claim(lockfile, &lockfile->slots[hint])) {
+        *index = hint;
+        return true;
+    }
+    for (unsigned i = 0; i < lockfile->slots_count; i++) {
+        if (slot_claim(lockfile, &lockfile->slots[i])) {
+            *index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+int qs_reader_acquire(struct lockfile *lockfile, struct reader **reader)
+{
+    struct reader *slot;
+    unsigned index;
+
+    if (!claim_any(lockfile, &index)) {
+        if (qs_reader_check_dead(lockfile) == 0 || !claim_any(lockfile, &index))
+            return QS_E_READERS_FULL;
+    }
+    raise_high_water(lockfile, index + 1);
+    slot = &lockfile->slots[index];
+    atomic_store_explicit(&slot->thread, (uint64_t)pthread_self(), memory_order_relaxed);
+    *reader = slot;
+    return 0;
+}
+
+void qs_reader_release(struct lockfile *lockfile, struct reader *reader)
+{
+    unsigned index = (unsigned)(reader - lockfile->slots);
+
+    slot_free(reader);
+    atomic_store_explicit(&lockfile->hint, index, memory_order_relaxed);
+}
+
+void qs_reader_publish(struct reader *reader, uint64_t checkpoint, txnid_t snapshot)
+{
+    atomic_store_explicit(&reader->checkpoint, checkpoint, memory_order_relaxed);
+    /* seq_cst: orders the checkpoint before it and the caller's re-read of the positions after it;
+     * pairs with the loads in qs_reader_scan(). */
+    atomic_store(&reader->snapshot, snapshot);
+}
+
+void qs_reader_clear(struct reader *reader)
+{
+    /* release: what was read under the snapshot was read before; pairs with qs_reader_scan() */
+    atomic_store_explicit(&reader->snapshot, QS_TXNID_NONE, memory_order_release);
+}
+
+bool qs_reader_active(const struct reader *reader)
+{
+    return atomic_load_explicit(&reader->snapshot, memory_order_acquire) != QS_TXNID_NONE;
+}
+
+/* ---- all readers ---- */
+
+unsigned qs_reader_scan(struct lockfile *lockfile, struct reader_use *uses, unsigned max)
+{
+    unsigned count = slots_used(lockfile);
+    unsigned found = 0;
+
+    for (unsigned i = 0; i < count && found < max; i++) {
+        const struct reader *slot = &lockfile->slots[i];
+        /* seq_cst; pairs with qs_reader_publish(): a reader whose snapshot is missed here sees the
+         * caller's new positions when it looks at them again. */
+        txnid_t snapshot = atomic_load(&slot->snapshot);
+
+        if (snapshot == QS_TXNID_NONE)
+            continue;
+        uses[found].snapshot = snapshot;
+        uses[found].checkpoint = atomic_load_explicit(&slot->checkpoint, memory_order_relaxed);
+        found++;
+    }
+    return found;
+}
+
+bool qs_reader_info(struct lockfile *lockfile, unsigned index, struct reader_info *info)
+{
+    const struct reader *slot;
+    uint64_t owner;
+
+    if (index >= lockfile->slots_count)
+        return false;
+    slot = &lockfile->slots[index];
+    owner = atomic_load(&slot->owner);
+    if (owner == 0)
+        return false;
+    info->pid = owner_pid(owner);
+    info->thread = atomic_load_explicit(&slot->thread, memory_order_relaxed);
+    info->snapshot = atomic_load(&slot->snapshot);
+    info->active = info->snapshot != QS_TXNID_NONE;
+    return true;
+}
+
+unsigned qs_reader_high_water(struct lockfile *lockfile)
+{
+    return slots_used(lockfile);
+}
+
+/* ---- dead processes ---- */
+
+/* True when no process holds the pid's byte. In doubt it lives. */
+static bool is_dead(const struct lockfile *lockfile, pid_t pid)
+{
+    struct flock lock = {.l_type = F_WRLCK,
+                         .l_whence = SEEK_SET,
+                         .l_start = LOCKFILE_PID_BYTES + (uint32_t)pid,
+                         .l_len = 1};
+
+    return fcntl(lockfile->fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+}
+
+unsigned qs_reader_check_dead(struct lockfile *lockfile)
+{
+    unsigned count = slots_used(lockfile);
+    unsigned cleared = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct reader *slot = &lockfile->slots[i];
+        uint64_t owner = atomic_load(&slot->owner);
+
+        if (owner == 0 || owner_pid(owner) == lockfile->pid)
+            continue;
+        if (!is_dead(lockfile, owner_pid(owner)))
+            continue;
+        /* I2: taken over first, so that of two who found it dead one empties it, and nobody can
+         * claim it before it is empty. */
+        if (atomic_compare_exchange_strong(&slot->owner, &owner, lockfile->self)) {
+            slot_free(slot);
+            cleared++;
+        }
+    }
+    return cleared;
+}

@@ -1,0 +1,163 @@
+/* writer.c - the writer mutex: one writer of all threads of all processes.
+ *
+ * Owns:       header->writer and header->owner.
+ * Life:       free -> held -> free; held -> (holder's process ends) -> held by the next, who is
+ * told to recover; held -> (holder's thread ends) -> its process is in panic for good, the others
+ * recover. Invariants: I1 header->owner is set while the mutex is held and 0 while it is free,
+ * except after a holder died: then it may stay set until the next holder, who so finds out. I2
+ * lockfile->holder is set from lock to unlock; found set by who has just taken the mutex, it means
+ * that a thread of this process ended with it. I3 in panic, no call of this process keeps the
+ * mutex. Locks:      the writer mutex itself, rank WRITER, the first of all. Source:     own.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* sched_getaffinity() */
+#endif
+
+#include "readers/lockfile.h"
+#include "readers/internal.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <time.h>
+
+#define SPIN_NS 20000 /* before sleeping on the mutex */
+#define SPIN_BURST 32 /* pauses between two looks at the clock */
+
+enum spin_choice { SPIN_UNKNOWN, SPIN_YES, SPIN_NO };
+
+int64_t qs_monotonic_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int qs_writer_mutex_init(struct lockfile *lockfile)
+{
+    pthread_mutexattr_t attributes;
+    int rc = pthread_mutexattr_init(&attributes);
+
+    if (rc != 0)
+        return rc;
+    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    /* A second lock by the same thread answers EDEADLK instead of hanging. */
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+    rc = pthread_mutex_init(&lockfile->header->writer, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+    return rc;
+}
+
+static void cpu_pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Spinning pays only where the holder can run meanwhile. Found out at the first contention. */
+static bool may_spin(struct lockfile *lockfile)
+{
+    int choice = atomic_load_explicit(&lockfile->spinning, memory_order_relaxed);
+    cpu_set_t cpus;
+
+    if (choice == SPIN_UNKNOWN) {
+        bool one = sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) < 2;
+
+        choice = one ? SPIN_NO : SPIN_YES;
+        atomic_store_explicit(&lockfile->spinning, choice, memory_order_relaxed);
+    }
+    return choice == SPIN_YES;
+}
+
+/* Takes the mutex: at once, after a short spin, or asleep. pthread_mutex_lock()'s results. */
+static int mutex_lock(struct lockfile *lockfile)
+{
+    struct lock_header *header = lockfile->header;
+    int rc = pthread_mutex_trylock(&header->writer);
+    int64_t deadline_ns;
+
+    if (rc != EBUSY)
+        return rc;
+    if (may_spin(lockfile)) {
+        deadline_ns = qs_monotonic_ns() + SPIN_NS;
+        do {
+            for (int i = 0; i < SPIN_BURST; i++)
+                cpu_pause();
+            /* Only a look, so as not to pull the line from the holder at every turn. */
+            if (atomic_load_explicit(&header->owner, memory_order_relaxed) != 0)
+                continue;
+            rc = pthread_mutex_trylock(&header->writer);
+            if (rc != EBUSY)
+                return rc;
+        } while (qs_monotonic_ns() < deadline_ns);
+    }
+    return pthread_mutex_lock(&header->writer);
+}
+
+/* The calling thread, as lockfile->holder has it. */
+static uint64_t this_thread(void)
+{
+    return (uint64_t)pthread_self();
+}
+
+/* Under the mutex, just taken: has a thread of this process ended holding it, now or earlier? */
+static bool in_panic(struct lockfile *lockfile)
+{
+    if (atomic_load(&lockfile->holder) != 0) {
+        atomic_store(&lockfile->panicked, true);
+        atomic_store(&lockfile->holder, 0);
+    }
+    return atomic_load(&lockfile->panicked);
+}
+
+int qs_writer_lock(struct lockfile *lockfile, bool *recovered)
+{
+    struct lock_header *header = lockfile->header;
+    bool died;
+    int rc;
+
+    if (atomic_load(&lockfile->panicked))
+        return QS_E_PANIC;
+    rc = mutex_lock(lockfile);
+    died = rc == EOWNERDEAD;
+    if (died)
+        rc = pthread_mutex_consistent(&header->writer);
+    if (rc != 0)
+        return rc == ENOTRECOVERABLE ? QS_E_PANIC : rc;
+    if (atomic_load_explicit(&header->owner, memory_order_relaxed) != 0)
+        died = true;
+    if (in_panic(lockfile)) {
+        /* I1: whoever comes next has to recover from our dead thread, and is told by the owner. */
+        if (died)
+            atomic_store_explicit(&header->owner, lockfile->pid, memory_order_relaxed);
+        pthread_mutex_unlock(&header->writer);
+        return QS_E_PANIC;
+    }
+    atomic_store(&lockfile->holder, this_thread());
+    atomic_store_explicit(&header->owner, lockfile->pid, memory_order_relaxed);
+    *recovered = died;
+    return 0;
+}
+
+void qs_writer_unlock(struct lockfile *lockfile)
+{
+    struct lock_header *header = lockfile->header;
+
+    /* A caller that ends a transaction in another thread: not ours to unlock. */
+    if (atomic_load(&lockfile->holder) != this_thread())
+        return;
+    atomic_store(&lockfile->holder, 0);
+    atomic_store_explicit(&header->owner, 0, memory_order_relaxed);
+    pthread_mutex_unlock(&header->writer);
+}
+
+bool qs_writer_abandon(struct lockfile *lockfile)
+{
+    qs_writer_unlock(lockfile);
+    return atomic_load(&lockfile->holder) == 0;
+}

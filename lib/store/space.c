@@ -1,0 +1,266 @@
+/* space.c - free space: the bitmap in memory, allocation and release; see space.h.
+ *
+ * Invariants:
+ *   S1 A page below the high water is free exactly when its bit is clear; bits from the high water
+ *      on are clear.
+ *   S2 Bits are cleared only by qs_space_free() of the transaction's own pages and by reclaim.
+ *   S3 A leaf changed since qs_space_begin() has a shadow: its words as they were then.
+ * Source: first fit from the low end, so that the file stays compact and its tail comes free.
+ */
+#include "store/space_leaf.h"
+
+#include "base/error.h"
+#include "base/vector.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void qs_space_close(struct space *space)
+{
+    for (size_t i = 0; i < space->leaf_count; i++) {
+        free(space->leaf[i].words);
+        free(space->leaf[i].shadow);
+    }
+    free(space->leaf);
+    free(space->wait);
+    free(space->chain);
+    memset(space, 0, sizeof *space);
+}
+
+/* Makes sure that `leaf[index]` exists and its words are loaded. */
+static int leaf_load(struct space *space, uint64_t index)
+{
+    if (index < space->leaf_count && space->leaf[index].words != NULL)
+        return 0;
+    if (index >= space->leaf_count) {
+        size_t count = index + 16;
+        struct space_leaf *grown = realloc(space->leaf, count * sizeof *grown);
+        if (grown == NULL)
+            return ENOMEM;
+        memset(grown + space->leaf_count, 0, (count - space->leaf_count) * sizeof *grown);
+        space->leaf = grown;
+        space->leaf_count = count;
+    }
+    const uint64_t *stored;
+    int rc = qs_array_leaf(space->store, &space->root, index, &stored);
+    if (rc != 0)
+        return rc;
+    uint64_t *words = calloc(ARRAY_FANOUT, sizeof *words);
+    if (words == NULL)
+        return ENOMEM;
+    if (stored != NULL)
+        memcpy(words, stored, ARRAY_FANOUT * sizeof *words);
+    space->leaf[index].words = words;
+    return 0;
+}
+
+/* Loads a leaf for changing: makes its shadow (S3). */
+static int leaf_edit(struct space *space, uint64_t index, uint64_t **words)
+{
+    int rc = leaf_load(space, index);
+    if (rc != 0)
+        return rc;
+    struct space_leaf *leaf = &space->leaf[index];
+    if (leaf->shadow == NULL) {
+        leaf->shadow = malloc(ARRAY_FANOUT * sizeof *leaf->shadow);
+        if (leaf->shadow == NULL)
+            return ENOMEM;
+        memcpy(leaf->shadow, leaf->words, ARRAY_FANOUT * sizeof *leaf->shadow);
+        leaf->dirty_before = leaf->dirty;
+    }
+    leaf->dirty = true;
+    *words = leaf->words;
+    return 0;
+}
+
+/* Sets or clears the bits of a run. */
+static int mark(struct space *space, uint64_t pgno, uint64_t count, bool used)
+{
+    uint64_t end = pgno + count;
+    while (pgno < end) {
+        uint64_t *words;
+        int rc = leaf_edit(space, pgno / SPACE_LEAF_PAGES, &words);
+        if (rc != 0)
+            return rc;
+        uint64_t bit = pgno % SPACE_LEAF_PAGES, shift = bit % 64;
+        uint64_t n = end - pgno < 64 - shift ? end - pgno : 64 - shift;
+        uint64_t mask = (n == 64 ? ~0ull : (1ull << n) - 1) << shift;
+        uint64_t *word = &words[bit / 64];
+        assert((*word & mask) == (used ? 0 : mask)); /* S1, S2: no page is taken or freed twice */
+        *word ^= mask;
+        pgno += n;
+    }
+    return 0;
+}
+
+void qs_space_begin(struct space *space)
+{
+    space->wait_mark = space->wait_count;
+    space->high_water_mark = space->high_water;
+    qs_space_leaf_settle(space, false);
+}
+
+void qs_space_rollback(struct space *space)
+{
+    qs_space_leaf_settle(space, true);
+    space->wait_count = space->wait_mark;
+    space->high_water = space->high_water_mark;
+    space->low = META_PAGES;
+    space->run_missing = UINT64_MAX;
+}
+
+void qs_space_leaf_settle(struct space *space, bool restore)
+{
+    for (size_t i = 0; i < space->leaf_count; i++) {
+        struct space_leaf *leaf = &space->leaf[i];
+        if (leaf->shadow == NULL)
+            continue;
+        if (restore) {
+            memcpy(leaf->words, leaf->shadow, ARRAY_FANOUT * sizeof *leaf->words);
+            leaf->dirty = leaf->dirty_before;
+        }
+        free(leaf->shadow);
+        leaf->shadow = NULL;
+    }
+}
+
+/* First page >= `from` and < high water whose bit is `used`, or the high water. */
+static int next_page(struct space *space, uint64_t from, bool used, uint64_t *page)
+{
+    while (from < space->high_water) {
+        int rc = leaf_load(space, from / SPACE_LEAF_PAGES);
+        if (rc != 0)
+            return rc;
+        uint64_t bit = from % SPACE_LEAF_PAGES;
+        uint64_t word = space->leaf[from / SPACE_LEAF_PAGES].words[bit / 64];
+        uint64_t hits = (used ? word : ~word) >> (bit % 64);
+        if (hits != 0) {
+            from += (uint64_t)__builtin_ctzll(hits);
+            break;
+        }
+        from += 64 - bit % 64;
+    }
+    *page = from < space->high_water ? from : space->high_water;
+    return 0;
+}
+
+/* Length of the free run at `pgno` (free itself, or the high water), up to `most`; the part beyond
+ * the high water counts, since the file can grow there. */
+static int run_length(struct space *space, uint64_t pgno, uint64_t most, uint64_t *length)
+{
+    uint64_t end;
+    int rc = next_page(space, pgno, true, &end);
+    if (rc != 0)
+        return rc;
+    *length = end == space->high_water || end - pgno > most ? most : end - pgno;
+    return 0;
+}
+
+static int take(struct space *space, uint64_t pgno, uint64_t count)
+{
+    int rc = mark(space, pgno, count, true);
+    if (rc != 0)
+        return rc;
+    if (pgno + count > space->high_water)
+        space->high_water = pgno + count;
+    return 0;
+}
+
+int qs_space_allocate_some(struct space *space, uint64_t most, uint64_t *pgno, uint64_t *count)
+{
+    int rc = next_page(space, space->low, false, pgno);
+    if (rc == 0)
+        rc = run_length(space, *pgno, most, count);
+    if (rc == 0)
+        rc = take(space, *pgno, *count);
+    if (rc == 0)
+        space->low = *pgno + *count;
+    return rc;
+}
+
+int qs_space_allocate(struct space *space, uint64_t count, uint64_t *pgno)
+{
+    uint64_t got;
+    if (count == 1)
+        return qs_space_allocate_some(space, 1, pgno, &got);
+    uint64_t at = space->low;
+    if (count >= space->run_missing) /* only the tail can do */
+        at = space->high_water;
+    int rc = 0;
+    for (;; at += got) {
+        rc = next_page(space, at, false, &at);
+        if (rc == 0)
+            rc = run_length(space, at, count, &got);
+        if (rc != 0)
+            return rc;
+        if (got == count)
+            break;
+    }
+    if (at + count > space->high_water && count < space->run_missing)
+        space->run_missing = count;
+    *pgno = at;
+    return take(space, at, count);
+}
+
+/* Clears the bits of a run and remembers that there is room. */
+static int give(struct space *space, uint64_t pgno, uint64_t count)
+{
+    int rc = mark(space, pgno, count, false);
+    if (rc != 0)
+        return rc;
+    if (pgno < space->low)
+        space->low = pgno;
+    space->run_missing = UINT64_MAX;
+    return 0;
+}
+
+int qs_space_free(struct space *space, uint64_t pgno, uint64_t count)
+{
+    return give(space, pgno, count);
+}
+
+int qs_space_release(struct space *space, uint64_t pgno, uint64_t count, uint64_t born,
+                     uint64_t freed)
+{
+    if (pgno < META_PAGES || pgno + count > space->high_water)
+        return QS_CORRUPT();
+    if (space->wait_count > space->wait_mark) {
+        struct pending_run *last = &space->wait[space->wait_count - 1];
+        if (last->pgno + last->pages == pgno && last->born == born && last->freed == freed) {
+            last->pages += count;
+            return 0;
+        }
+    }
+    int rc = qs_vector_reserve((void **)&space->wait, &space->wait_capacity,
+                               space->wait_count + 1, sizeof *space->wait);
+    if (rc != 0)
+        return rc;
+    space->wait[space->wait_count++] = (struct pending_run){pgno, born, freed, count};
+    return 0;
+}
+
+static bool in_use(const struct pending_run *run, const uint64_t *used, size_t used_count)
+{
+    for (size_t i = 0; i < used_count; i++)
+        if (used[i] >= run->born && used[i] < run->freed)
+            return true;
+    return false;
+}
+
+int qs_space_reclaim(struct space *space, uint64_t durable, const uint64_t *used,
+                     size_t used_count)
+{
+    size_t kept = 0;
+    int rc = 0;
+    for (size_t i = 0; i < space->wait_count; i++) {
+        struct pending_run run = space->wait[i];
+        bool free_now = rc == 0 && run.freed <= durable && !in_use(&run, used, used_count);
+        if (free_now)
+            rc = give(space, run.pgno, run.pages);
+        if (!free_now || rc != 0)
+            space->wait[kept++] = run;
+    }
+    space->wait_count = kept;
+    return rc;
+}

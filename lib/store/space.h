@@ -1,0 +1,71 @@
+/* space.h - which pages of the file are free, and which wait to be (rule 5).
+ *
+ * Owns:    the free-space bitmap in memory, the list of runs that wait, the high-water mark.
+ * Threads: all under the writer mutex.
+ * Life of a page: free -> allocated by a transaction -> (checkpoint) in use -> released by a
+ * checkpoint: waits -> free, when that checkpoint is durable and no reader's view includes the page.
+ * Everything since qs_space_begin() can be taken back by qs_space_rollback().
+ */
+#ifndef QS_STORE_SPACE_H
+#define QS_STORE_SPACE_H
+
+#include "format/pending.h"
+#include "store/array.h"
+
+struct space_leaf;
+
+struct space {
+    struct store *store;
+    struct array_root root;     /* the bitmap of the newest checkpoint */
+    uint64_t high_water;        /* pages from here on were never used */
+    struct space_leaf *leaf;    /* leaves of the bitmap, loaded on demand */
+    size_t leaf_count;          /* entries in `leaf` */
+    uint64_t low;               /* no page below is free; the meta pages never are */
+    uint64_t run_missing;       /* no free run of this many pages or more below the high water */
+    struct pending_run *wait;   /* runs that wait, in order of release */
+    size_t wait_count;
+    size_t wait_capacity;
+    uint64_t *chain;            /* pages of the newest checkpoint's pending chain */
+    size_t chain_count;
+    size_t chain_capacity;
+    uint64_t chain_born;        /* checkpoint that wrote the chain */
+
+    /* what qs_space_rollback() goes back to */
+    size_t wait_mark;           /* wait_count at begin */
+    uint64_t high_water_mark;   /* high_water at begin */
+};
+
+/* Reads where the checkpoint in `meta` keeps its free space: the chain is read, the bitmap on demand. */
+int qs_space_open(struct space *space, struct store *store, const struct meta *meta);
+void qs_space_close(struct space *space);
+
+/* Starts a write transaction's changes. */
+void qs_space_begin(struct space *space);
+void qs_space_rollback(struct space *space);
+
+/* Finds `count` consecutive pages. Extends the high water when there is no such run; the file itself
+ * grows when it is written. ENOMEM, QS_E_CORRUPTED. */
+int qs_space_allocate(struct space *space, uint64_t count, uint64_t *pgno);
+
+/* The first free run, at most `most` pages of it: *count of them. */
+int qs_space_allocate_some(struct space *space, uint64_t most, uint64_t *pgno, uint64_t *count);
+
+/* Gives back pages that this transaction allocated. */
+int qs_space_free(struct space *space, uint64_t pgno, uint64_t count);
+
+/* Pages that checkpoint `freed` will not refer to any more, and `born` was the first to. */
+int qs_space_release(struct space *space, uint64_t pgno, uint64_t count, uint64_t born,
+                     uint64_t freed);
+
+/* Makes waiting runs free that were released by a checkpoint up to `durable` and that none of the
+ * `used` checkpoints includes. Not between begin and commit or rollback. */
+int qs_space_reclaim(struct space *space, uint64_t durable, const uint64_t *used, size_t used_count);
+
+/* Writes bitmap and chain of checkpoint `meta->checkpoint` into `batch` and fills meta's fields
+ * (bitmap, pending, pending_pages, high_water). Nothing may be allocated or released after it. */
+int qs_space_checkpoint(struct space *space, struct batch *batch, struct meta *meta);
+
+/* The checkpoint is in force: what began with qs_space_begin() stands. */
+void qs_space_commit(struct space *space, const struct meta *meta);
+
+#endif

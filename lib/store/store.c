@@ -1,0 +1,114 @@
+/* store.c - the data file's descriptor and its map.
+ *
+ * Owns:       the descriptor (through the I/O table) and every map made of the file.
+ * Life:       maps are only added while the store is open, so that a pointer into one stays good for
+ *             every transaction; all go at close. Address space is cheap, dangling pointers are not.
+ */
+#include "store/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int qs_store_open(int fd, const struct qs_io_ops *io, bool read_only, bool random_access,
+                  struct store **out)
+{
+    struct store *store = calloc(1, sizeof *store);
+    if (store == NULL) {
+        close(fd);
+        return ENOMEM;
+    }
+    store->io = io != NULL ? io : qs_io_default();
+    store->fd = fd;
+    store->read_only = read_only;
+    store->random_access = random_access;
+    int rc = store->io->attach(fd, &store->file);
+    if (rc != 0) {
+        close(fd);
+        free(store);
+        return rc;
+    }
+    *out = store;
+    return 0;
+}
+
+void qs_store_close(struct store *store)
+{
+    if (store == NULL)
+        return;
+    struct file_map *map = atomic_load_explicit(&store->map, memory_order_relaxed);
+    while (map != NULL) {
+        struct file_map *older = map->older;
+        munmap((void *)(uintptr_t)map->base, map->pages << QS_PAGE_SHIFT);
+        free(map);
+        map = older;
+    }
+    store->io->close(store->file);
+    if (store->first_file != NULL)
+        store->io->close(store->first_file);
+    free(store);
+}
+
+int qs_store_make_writable(struct store *store, int fd)
+{
+    struct qs_io_file *file;
+    int rc = store->io->attach(fd, &file);
+    if (rc != 0) {
+        close(fd);
+        return rc;
+    }
+    store->first_file = store->file;
+    store->file = file;
+    store->read_only = false;
+    return 0;
+}
+
+int qs_store_map_reserve(struct store *store, uint64_t pages)
+{
+    struct file_map *newest = atomic_load_explicit(&store->map, memory_order_relaxed);
+    if (newest != NULL && newest->pages >= pages)
+        return 0;
+    if (pages > (SIZE_MAX >> QS_PAGE_SHIFT))
+        return ENOMEM;
+    struct file_map *map = malloc(sizeof *map);
+    if (map == NULL)
+        return ENOMEM;
+    size_t size_bytes = (size_t)pages << QS_PAGE_SHIFT;
+    void *base = mmap(NULL, size_bytes, PROT_READ, MAP_SHARED, store->fd, 0);
+    if (base == MAP_FAILED) {
+        int rc = errno;
+        free(map);
+        return rc;
+    }
+    if (store->random_access)
+        madvise(base, size_bytes, MADV_RANDOM);
+    *map = (struct file_map){base, pages, newest};
+    /* release: who takes the pointer sees the struct; pairs with acquire in qs_store_map() */
+    atomic_store_explicit(&store->map, map, memory_order_release);
+    return 0;
+}
+
+bool qs_store_reaches(struct store *store, uint64_t pgno, uint64_t pages)
+{
+    uint64_t end = pgno + pages;
+    if (end < pgno || end > qs_store_map(store)->pages)
+        return false;
+    /* relaxed: a stale value only costs an fstat() */
+    if (end <= atomic_load_explicit(&store->file_pages, memory_order_relaxed))
+        return true;
+    struct stat st;
+    if (fstat(store->fd, &st) != 0)
+        return false;
+    uint64_t now = ((uint64_t)st.st_size + QS_PAGE_BYTES - 1) >> QS_PAGE_SHIFT;
+    atomic_store_explicit(&store->file_pages, now, memory_order_relaxed);
+    return end <= now;
+}
+
+const void *qs_store_page(struct store *store, uint64_t pgno)
+{
+    if (!qs_store_reaches(store, pgno, 1))
+        return NULL;
+    return qs_store_map(store)->base + (pgno << QS_PAGE_SHIFT);
+}

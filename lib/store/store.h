@@ -1,0 +1,71 @@
+/* store.h - the data file: its descriptor, its map, its meta pages.
+ *
+ * One struct store a file and process. Threads: qs_store_map() and qs_store_reaches() from any
+ * thread; everything else under the writer mutex or at open and close.
+ */
+#ifndef QS_STORE_STORE_H
+#define QS_STORE_STORE_H
+
+#include "format/meta.h"
+#include "os/io.h"
+
+#include <stdatomic.h>
+
+/* A read-only map of the file from its start. Never changes; lives until the store is closed, so
+ * whoever took it may go on using it when a larger one has taken its place. */
+struct file_map {
+    const uint8_t *base;   /* page n is at base + n * QS_PAGE_BYTES */
+    uint64_t pages;        /* mapped; the file may be shorter (or longer) */
+    struct file_map *older; /* the one it replaced */
+};
+
+struct store {
+    const struct qs_io_ops *io;       /* immutable */
+    struct qs_io_file *file;          /* what is written through; owns its descriptor */
+    struct qs_io_file *first_file;    /* what the store was opened with, when `file` came later */
+    int fd;                           /* immutable: the descriptor it was opened with */
+    bool read_only;                   /* until qs_store_make_writable() */
+    bool random_access;               /* immutable: advise the kernel so */
+    _Atomic(struct file_map *) map;   /* newest map; release, pairs with acquire in qs_store_map() */
+    _Atomic uint64_t file_pages;      /* pages the file is known to have; only grows (relaxed) */
+};
+
+/* Takes over `fd`, also on failure. Nothing is read. ENOMEM. */
+int qs_store_open(int fd, const struct qs_io_ops *io, bool read_only, bool random_access,
+                  struct store **store);
+/* In a forked child, too: it only gives back what belongs to this process. */
+void qs_store_close(struct store *store);
+
+/* Takes over `fd`, a descriptor of the same file that writes; the old one stays open until close, and
+ * stays the one handed out. Nobody writes yet. */
+int qs_store_make_writable(struct store *store, int fd);
+
+/* Makes sure that at least `pages` pages are mapped. errno of mmap(2). */
+int qs_store_map_reserve(struct store *store, uint64_t pages);
+
+static inline const struct file_map *qs_store_map(const struct store *store)
+{
+    return atomic_load_explicit(&store->map, memory_order_acquire);
+}
+
+/* True when the file has all of [pgno, pgno + pages) and the newest map covers it. */
+bool qs_store_reaches(struct store *store, uint64_t pgno, uint64_t pages);
+
+/* Page `pgno` through the newest map, NULL when the file has no such page. Not verified. */
+const void *qs_store_page(struct store *store, uint64_t pgno);
+
+/* Reads both meta pages and takes the newest valid one. *fresh: the file is empty (or all zeros
+ * where the meta pages belong) and `meta` was not filled. QS_E_INVALID, QS_E_VERSION_MISMATCH,
+ * QS_E_CORRUPTED, errno. */
+int qs_meta_read(struct store *store, struct meta *meta, bool *fresh);
+
+/* What a new database starts from. */
+void qs_meta_init(struct meta *meta, uint64_t map_size_bytes, const uint64_t file_id[2]);
+
+/* qs_meta_seal() sets the checksum; qs_meta_write() seals and writes to the page that the checkpoint
+ * number says; qs_meta_create() writes both pages of a new file. Not flushed. */
+void qs_meta_seal(struct meta *meta);
+int qs_meta_write(struct store *store, struct meta *meta);
+int qs_meta_create(struct store *store, struct meta *meta);
+
+#endif

@@ -1,0 +1,239 @@
+/* cursor.c - positions that survive changes; see cursor.h.
+ *
+ * A leaf may be empty where its parent has no other child (structure.h): steps pass over it.
+ * Source: saving positions by key before a change, as SQLite's btree does, rather than mending
+ * pointers in every cursor after it.
+ */
+#include "tree/cursor.h"
+
+#include "base/error.h"
+#include "tree/writer.h"
+
+#include <errno.h>
+#include <string.h>
+
+void qs_cursor_init(struct cursor *c, const struct view *view, const struct tree_record *record,
+                    enum key_order order)
+{
+    c->view = view;
+    c->record = record;
+    c->order = order;
+    c->state = CURSOR_UNSET;
+    c->deleted = false;
+    c->next = NULL;
+}
+
+static bool tree_is_empty(const struct cursor *c)
+{
+    return c->record->root == TREE_ROOT_NONE;
+}
+
+/* Moves `path` to the next leaf with an item and puts `pos` on its first. */
+static int next_leaf(struct cursor *c, struct path *path, struct leaf_pos *pos)
+{
+    for (;;) {
+        int rc = qs_path_next(path, c->view);
+        if (rc != 0)
+            return rc;
+        if (qs_leaf_first(pos, &path->image, c->order))
+            return 0;
+    }
+}
+
+static int prev_leaf(struct cursor *c, struct path *path, struct leaf_pos *pos)
+{
+    for (;;) {
+        int rc = qs_path_prev(path, c->view);
+        if (rc != 0)
+            return rc;
+        if (qs_leaf_last(pos, &path->image, c->order))
+            return 0;
+    }
+}
+
+static void be_live(struct cursor *c)
+{
+    c->state = CURSOR_LIVE;
+    c->deleted = false;
+}
+
+int qs_cursor_first(struct cursor *c)
+{
+    if (tree_is_empty(c))
+        return QS_E_NOTFOUND;
+    int rc = qs_path_find(&c->path, c->view, c->record, c->order, PATH_FIRST, NULL, 0);
+    if (rc == 0 && !qs_leaf_first(&c->pos, &c->path.image, c->order))
+        rc = next_leaf(c, &c->path, &c->pos);
+    if (rc == 0)
+        be_live(c);
+    return rc;
+}
+
+int qs_cursor_last(struct cursor *c)
+{
+    if (tree_is_empty(c))
+        return QS_E_NOTFOUND;
+    int rc = qs_path_find(&c->path, c->view, c->record, c->order, PATH_LAST, NULL, 0);
+    if (rc == 0 && !qs_leaf_last(&c->pos, &c->path.image, c->order))
+        rc = prev_leaf(c, &c->path, &c->pos);
+    if (rc == 0)
+        be_live(c);
+    return rc;
+}
+
+int qs_cursor_seek(struct cursor *c, const void *key, size_t key_size, bool *equal)
+{
+    *equal = false;
+    c->deleted = false;
+    if (tree_is_empty(c)) {
+        c->state = CURSOR_UNSET;
+        return QS_E_NOTFOUND;
+    }
+    int rc = qs_path_find(&c->path, c->view, c->record, c->order, PATH_KEY, key, key_size);
+    if (rc == 0) {
+        *equal = qs_leaf_seek(&c->pos, &c->path.image, c->order, key, key_size);
+        if (qs_leaf_at_end(&c->pos))
+            rc = next_leaf(c, &c->path, &c->pos);
+    }
+    c->state = rc == 0 ? CURSOR_LIVE : CURSOR_END;
+    return rc;
+}
+
+/* Makes a SAVED cursor LIVE (or END) again. Its item is there: whoever deletes one moves the cursors
+ * that are on it. */
+static int restore(struct cursor *c)
+{
+    if (c->state != CURSOR_SAVED)
+        return 0;
+    bool deleted = c->deleted, equal;
+    uint8_t key[QS_KEY_MAX];
+    memcpy(key, c->key, c->key_size);
+    int rc = qs_cursor_seek(c, key, c->key_size, &equal);
+    c->deleted = deleted;
+    return rc == QS_E_NOTFOUND ? 0 : rc;
+}
+
+int qs_cursor_next(struct cursor *c)
+{
+    int rc = restore(c);
+    if (rc != 0)
+        return rc;
+    if (c->state == CURSOR_UNSET)
+        return qs_cursor_first(c);
+    if (c->state == CURSOR_END)
+        return QS_E_NOTFOUND;
+    if (c->deleted) {
+        c->deleted = false;
+        return 0;
+    }
+    struct leaf_pos pos = c->pos;
+    if (qs_leaf_next(&pos, c->order)) {
+        c->pos = pos;
+        return 0;
+    }
+    struct path path = c->path;
+    rc = next_leaf(c, &path, &pos);
+    if (rc == 0) {
+        c->path = path;
+        c->pos = pos;
+    }
+    return rc;
+}
+
+int qs_cursor_prev(struct cursor *c)
+{
+    int rc = restore(c);
+    if (rc != 0)
+        return rc;
+    if (c->state == CURSOR_UNSET || c->state == CURSOR_END)
+        return qs_cursor_last(c);
+    c->deleted = false;
+    if (qs_leaf_prev(&c->pos, c->order))
+        return 0;
+    struct path path = c->path;
+    struct leaf_pos pos;
+    rc = prev_leaf(c, &path, &pos);
+    if (rc == 0) {
+        c->path = path;
+        c->pos = pos;
+    }
+    return rc;
+}
+
+int qs_cursor_entry(struct cursor *c, struct entry *entry)
+{
+    int rc = restore(c);
+    if (rc != 0)
+        return rc;
+    if (c->state == CURSOR_UNSET)
+        return EINVAL;
+    if (c->state == CURSOR_END)
+        return QS_E_NOTFOUND;
+    qs_leaf_get(&c->pos, entry);
+    return 0;
+}
+
+void qs_cursor_place(struct cursor *c, const void *key, size_t key_size)
+{
+    memmove(c->key, key, key_size);
+    c->key_size = (uint16_t)key_size;
+    c->state = CURSOR_SAVED;
+    c->deleted = false;
+}
+
+int qs_cursors_save(struct tree_state *tree)
+{
+    for (struct cursor *c = tree->cursors; c != NULL; c = c->next) {
+        if (c->state != CURSOR_LIVE)
+            continue;
+        struct entry entry;
+        bool deleted = c->deleted;
+        qs_leaf_get(&c->pos, &entry);
+        qs_cursor_place(c, entry.key, entry.key_size);
+        c->deleted = deleted;
+    }
+    return 0;
+}
+
+static bool is_on(const struct cursor *c, const void *key, size_t key_size)
+{
+    return c->state == CURSOR_SAVED && c->key_size == key_size &&
+           memcmp(c->key, key, key_size) == 0;
+}
+
+int qs_cursors_deleted(struct writer *w, struct tree_state *tree, const void *key,
+                       size_t key_size)
+{
+    struct cursor *c = tree->cursors;
+    while (c != NULL && !is_on(c, key, key_size))
+        c = c->next;
+    if (c == NULL)
+        return 0;
+    struct cursor successor;
+    struct entry entry = {.key_size = 0};
+    bool equal;
+    qs_cursor_init(&successor, &w->view, &tree->record, tree->order);
+    int rc = qs_cursor_seek(&successor, key, key_size, &equal);
+    if (rc == 0)
+        rc = qs_cursor_entry(&successor, &entry);
+    if (rc != 0 && rc != QS_E_NOTFOUND)
+        return rc;
+    for (; c != NULL; c = c->next) {
+        if (!is_on(c, key, key_size))
+            continue;
+        if (rc == 0)
+            qs_cursor_place(c, entry.key, entry.key_size);
+        else
+            c->state = CURSOR_END;
+        c->deleted = true;
+    }
+    return 0;
+}
+
+void qs_cursors_unset(struct tree_state *tree)
+{
+    for (struct cursor *c = tree->cursors; c != NULL; c = c->next) {
+        c->state = CURSOR_UNSET;
+        c->deleted = false;
+    }
+}

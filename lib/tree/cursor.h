@@ -1,0 +1,64 @@
+/* cursor.h - a position in a tree that survives changes.
+ *
+ *              first/last/seek                     change in the tree
+ *   UNSET ---------------------------> LIVE  -----------------------------> SAVED
+ *     ^                                 ^ |                                   |
+ *     | tree emptied                    | | moved past the last item          | next use: seek
+ *     +---------------- any             | v                                   v
+ *                                      END <------------------------------ LIVE or END
+ *
+ * LIVE holds a path and a place in its leaf, good while nothing changes. Before a change every LIVE
+ * cursor on the tree saves its key and lets go of the pages. `deleted` marks that the cursor's own
+ * item was removed and it stands on the successor, which the first step forward returns.
+ * Threads: those of its view.
+ */
+#ifndef QS_TREE_CURSOR_H
+#define QS_TREE_CURSOR_H
+
+#include "tree/path.h"
+#include "tree/tree.h"
+
+enum cursor_state { CURSOR_UNSET, CURSOR_LIVE, CURSOR_SAVED, CURSOR_END };
+
+struct cursor {
+    const struct view *view;       /* what it reads */
+    const struct tree_record *record; /* the tree, as the view's transaction has it */
+    enum key_order order;          /* of the tree */
+    enum cursor_state state;
+    bool deleted;                  /* LIVE, SAVED, END: the item it was on is gone */
+    struct path path;              /* LIVE */
+    struct leaf_pos pos;           /* LIVE */
+    struct cursor *next;           /* in its tree_state's list (write transactions) */
+    uint16_t key_size;             /* SAVED: bytes in `key` */
+    uint8_t key[QS_KEY_MAX];       /* SAVED: the item it is on */
+};
+
+void qs_cursor_init(struct cursor *cursor, const struct view *view,
+                    const struct tree_record *record, enum key_order order);
+
+/* Movements: 0, or QS_E_NOTFOUND with the position kept (UNSET stays UNSET). */
+int qs_cursor_first(struct cursor *cursor);
+int qs_cursor_last(struct cursor *cursor);
+int qs_cursor_next(struct cursor *cursor);
+int qs_cursor_prev(struct cursor *cursor);
+
+/* On the first item >= `key`; *equal tells. QS_E_NOTFOUND: there is none, the cursor is at END. */
+int qs_cursor_seek(struct cursor *cursor, const void *key, size_t key_size, bool *equal);
+
+/* The item: EINVAL when UNSET, QS_E_NOTFOUND at END. Makes a SAVED cursor LIVE again. */
+int qs_cursor_entry(struct cursor *cursor, struct entry *entry);
+
+/* SAVED on `key`, which the caller knows to be in the tree. */
+void qs_cursor_place(struct cursor *cursor, const void *key, size_t key_size);
+
+/* ---- for changes in a tree ---- */
+
+/* Saves every LIVE cursor on the tree. */
+int qs_cursors_save(struct tree_state *tree);
+/* `key` was deleted: cursors that were on it go on to its successor, with `deleted` set. */
+int qs_cursors_deleted(struct writer *writer, struct tree_state *tree, const void *key,
+                       size_t key_size);
+/* The tree is empty: every cursor on it is UNSET. */
+void qs_cursors_unset(struct tree_state *tree);
+
+#endif

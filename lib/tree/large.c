@@ -1,0 +1,114 @@
+/* large.c - values too large for a leaf, in page runs of their own.
+ *
+ * A run holds the value's bytes and nothing else; its checksum lies in the record that owns it. It is
+ * written when the value is put, into pages nothing refers to, so that an abort only frees them.
+ */
+#include "tree/writer.h"
+
+#include "base/crc32c.h"
+#include "base/error.h"
+#include "base/vector.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+/* Room to map ahead of the file's end, so that a growing file is not mapped anew at every step. */
+#define MAP_AHEAD_PAGES 4096u
+
+static int write_run(struct writer *w, const void *bytes, const struct large_ref *ref)
+{
+    struct io_write write = {ref->pgno << QS_PAGE_SHIFT, bytes, ref->size};
+    return w->store->io->write(w->store->file, &write, 1);
+}
+
+/* Makes the pages up to the high water readable through the writer's view. */
+static int extend_map(struct writer *w)
+{
+    if (qs_store_map(w->store)->pages < w->space->high_water) {
+        int rc = qs_store_map_reserve(w->store, w->space->high_water * 2 + MAP_AHEAD_PAGES);
+        if (rc != 0)
+            return rc;
+    }
+    w->view.file = qs_store_map(w->store)->base;
+    return 0;
+}
+
+int qs_large_write(struct writer *w, const void *bytes, size_t size, struct large_ref *ref)
+{
+    uint64_t pages = qs_large_pages(size);
+    if (w->used_pages + pages > w->limit_pages)
+        return QS_E_MAP_FULL;
+    *ref = (struct large_ref){0, w->checkpoint, (uint32_t)size, 0};
+    int rc = qs_space_allocate(w->space, pages, &ref->pgno);
+    if (rc == 0)
+        rc = extend_map(w);
+    if (rc != 0)
+        return rc;
+    w->used_pages += pages;
+    if (bytes != NULL) {
+        ref->checksum = qs_crc32c(0, bytes, size);
+        rc = write_run(w, bytes, ref);
+    } else {
+        w->reserve.bytes = calloc(1, size);
+        w->reserve.pgno = ref->pgno;
+        rc = w->reserve.bytes != NULL ? 0 : ENOMEM;
+    }
+    qs_map_run_set(w->view.map, ref->pgno, bytes != NULL);
+    return rc;
+}
+
+int qs_large_settle(struct writer *w)
+{
+    if (w->reserve.bytes == NULL)
+        return 0;
+    struct large_ref ref;
+    memcpy(&ref, w->reserve.ref, sizeof ref);
+    ref.checksum = qs_crc32c(0, w->reserve.bytes, ref.size);
+    memcpy(w->reserve.ref, &ref, sizeof ref);
+    int rc = write_run(w, w->reserve.bytes, &ref);
+    free(w->reserve.bytes);
+    w->reserve.bytes = NULL;
+    return rc;
+}
+
+int qs_large_release(struct writer *w, const struct large_ref *ref)
+{
+    uint64_t pages = qs_large_pages(ref->size);
+    w->used_pages -= pages;
+    if (ref->checkpoint == w->checkpoint)
+        return qs_space_free(w->space, ref->pgno, pages);
+    int rc = qs_vector_reserve((void **)&w->released, &w->released_capacity,
+                               w->released_count + 1, sizeof *w->released);
+    if (rc == 0)
+        w->released[w->released_count++] =
+            (struct pending_run){ref->pgno, ref->checkpoint, 0, pages};
+    return rc;
+}
+
+/* The view of a write transaction is always the one inside its writer. */
+static const struct writer *writer_of(const struct view *view)
+{
+    return (const struct writer *)(const void *)((const char *)view -
+                                                 offsetof(struct writer, view));
+}
+
+int qs_large_read(const struct view *view, const struct large_ref *ref, const void **bytes)
+{
+    if (view->own != NULL) {
+        const struct reserve *reserve = &writer_of(view)->reserve;
+        if (reserve->bytes != NULL && reserve->pgno == ref->pgno) {
+            *bytes = reserve->bytes; /* being filled by the user: not in the file yet */
+            return 0;
+        }
+    }
+    *bytes = view->file + (ref->pgno << QS_PAGE_SHIFT);
+    if (qs_map_run_verified(view->map, ref->pgno))
+        return 0;
+    if (ref->pgno < META_PAGES ||
+        !qs_store_reaches(view->map->store, ref->pgno, qs_large_pages(ref->size)) ||
+        qs_crc32c(0, *bytes, ref->size) != ref->checksum)
+        return QS_CORRUPT();
+    qs_map_run_set(view->map, ref->pgno, true);
+    return 0;
+}

@@ -1,0 +1,103 @@
+/* path.c - walking a tree; see path.h.
+ *
+ * Invariant: P1 a page's level is one less than its parent's, checked at every step, so that bytes
+ * from disk never lead in circles.
+ */
+#include "tree/path.h"
+
+#include "base/error.h"
+
+int qs_path_page(const struct view *view, pageid_t pid, unsigned level, struct image *image)
+{
+    int rc = qs_view_image(view, pid, image);
+    if (rc != 0)
+        return rc;
+    const struct page *page = image->base;
+    bool right = level == 0 ? page->kind == PAGE_LEAF
+                            : page->kind == PAGE_INNER && page->level == level && page->count > 0;
+    return right ? 0 : QS_CORRUPT();
+}
+
+/* Goes down from step `at`, whose pid is set, to the leaf. */
+static int go_down(struct path *path, const struct view *view, unsigned at, enum key_order order,
+                   enum path_goal goal, const void *key, size_t key_size)
+{
+    for (unsigned i = at; i < path->steps; i++) {
+        struct path_step *step = &path->step[i];
+        struct image image;
+        int rc = qs_path_page(view, step->pid, path->steps - i, &image);
+        if (rc != 0)
+            return rc;
+        step->page = image.base;
+        if (goal == PATH_KEY)
+            step->index = qs_inner_search(step->page, order, key, key_size);
+        else
+            step->index = goal == PATH_FIRST ? 0 : step->page->count - 1u;
+        pageid_t child = qs_inner_child(step->page, step->index);
+        if (i + 1 < path->steps)
+            path->step[i + 1].pid = child;
+        else
+            path->leaf = child;
+    }
+    return qs_path_page(view, path->leaf, 0, &path->image);
+}
+
+int qs_path_find(struct path *path, const struct view *view, const struct tree_record *record,
+                 enum key_order order, enum path_goal goal, const void *key, size_t key_size)
+{
+    if (record->depth == 0 || record->depth > PATH_STEPS_MAX || record->root > UINT32_MAX)
+        return QS_CORRUPT();
+    path->steps = record->depth - 1u;
+    path->step[0].pid = (pageid_t)record->root;
+    path->leaf = (pageid_t)record->root;
+    return go_down(path, view, 0, order, goal, key, key_size);
+}
+
+/* Takes the neighbouring child at the lowest step that has one, and its near edge below. */
+static int move(struct path *path, const struct view *view, bool forward)
+{
+    for (unsigned i = path->steps; i-- > 0;) {
+        struct path_step *step = &path->step[i];
+        if (forward ? step->index + 1 >= step->page->count : step->index == 0)
+            continue;
+        step->index += forward ? 1 : -1u;
+        pageid_t child = qs_inner_child(step->page, step->index);
+        if (i + 1 < path->steps)
+            path->step[i + 1].pid = child;
+        else
+            path->leaf = child;
+        return go_down(path, view, i + 1, ORDER_BYTES, forward ? PATH_FIRST : PATH_LAST, NULL, 0);
+    }
+    return QS_E_NOTFOUND;
+}
+
+int qs_path_next(struct path *path, const struct view *view)
+{
+    return move(path, view, true);
+}
+
+int qs_path_prev(struct path *path, const struct view *view)
+{
+    return move(path, view, false);
+}
+
+void qs_path_fences(const struct path *path, unsigned steps, struct separator *low,
+                    struct separator *high)
+{
+    *low = *high = (struct separator){NULL, 0, QS_PAGEID_NONE};
+    for (unsigned i = steps; i-- > 0;) {
+        const struct path_step *step = &path->step[i];
+        if (low->key_size == 0 && step->index > 0)
+            qs_inner_separator(step->page, step->index, low);
+        if (high->key_size == 0 && step->index + 1 < step->page->count)
+            qs_inner_separator(step->page, step->index + 1, high);
+    }
+}
+
+unsigned qs_path_fence(enum key_order order, const struct separator *low,
+                       const struct separator *high)
+{
+    if (low->key_size == 0 || high->key_size == 0)
+        return 0;
+    return (unsigned)qs_key_common(order, low->key, low->key_size, high->key, high->key_size);
+}

@@ -1,0 +1,61 @@
+/* tree.h - ordered trees: look up, put, delete, drop.
+ *
+ * A tree is its record (root, counts, flags); pages come from a view. Structure changes happen in the
+ * writer's own versions, inside the transaction that needs them (rule 6). The tree never does I/O,
+ * but for large values, which go to their page runs at once.
+ * Threads: reading with any view; changing under the writer mutex.
+ * Errors common to all: QS_E_CORRUPTED, QS_E_PAGE_NOTFOUND, ENOMEM. An error of a changing function
+ * other than QS_E_KEYEXIST, QS_E_NOTFOUND and QS_E_INCOMPATIBLE leaves the tree half changed: the
+ * transaction must be aborted.
+ */
+#ifndef QS_TREE_TREE_H
+#define QS_TREE_TREE_H
+
+#include "format/tree_record.h"
+#include "quickstep.h"
+#include "tree/leaf.h"
+
+struct writer;
+struct cursor;
+
+/* One tree as one transaction has it. */
+struct tree_state {
+    struct tree_record record; /* as of now in this transaction */
+    enum key_order order;      /* from the flags */
+    bool dirty;                /* differs from what the transaction began with */
+    struct cursor *cursors;    /* cursors open on it (write transactions) */
+    pageid_t insert_pid;       /* leaf of the last insert, and its key's index there: an insert */
+    unsigned insert_index;     /* right behind it is taken as a part of a sequential run */
+};
+
+enum key_order qs_tree_order(unsigned flags);
+
+/* The entry of `key`: 0 or QS_E_NOTFOUND. */
+int qs_tree_get(const struct view *view, const struct tree_record *record, enum key_order order,
+                const void *key, size_t key_size, struct entry *entry);
+
+/* Where an entry's value lies, whole (large values through their run, verified on first use). */
+int qs_tree_value(const struct view *view, const struct entry *entry, struct qs_val *value);
+
+/* What a put is about. */
+struct put {
+    const void *key;     /* 1..QS_KEY_MAX bytes */
+    size_t key_size;
+    struct qs_val value; /* in: bytes to store (QS_RESERVE: size only). Out: QS_E_KEYEXIST from
+                            QS_NOOVERWRITE: what is there; QS_RESERVE: space to be filled */
+    unsigned flags;      /* QS_NOOVERWRITE, QS_APPEND, QS_RESERVE */
+    bool tree_record;    /* the value is a named tree's record: may replace one, and only one */
+};
+
+/* Stores a key: QS_E_KEYEXIST, QS_E_INCOMPATIBLE (a named tree's record is in the way),
+ * QS_E_MAP_FULL, errno of writing a large value. Cursors on the tree stay on their items. */
+int qs_tree_put(struct writer *writer, struct tree_state *tree, struct put *put);
+
+/* Removes a key: QS_E_NOTFOUND; QS_E_INCOMPATIBLE for a named tree's record unless `tree_record`. */
+int qs_tree_delete(struct writer *writer, struct tree_state *tree, const void *key,
+                   size_t key_size, bool tree_record);
+
+/* Frees every page and run; the tree is empty. Cursors become unpositioned. */
+int qs_tree_empty(struct writer *writer, struct tree_state *tree);
+
+#endif

@@ -1,0 +1,220 @@
+/* writer.c - a write transaction's own versions and page ids; see writer.h.
+ *
+ * Invariants: W1 an own leaf is a delta over a file page until it outgrows VERSION_DELTA_MAX or is
+ *             split or merged; from then on it is whole and never gets a base again (rule 3).
+ *             W2 merged_bytes and merged_count of an own leaf are exact.
+ */
+#include "tree/writer.h"
+
+#include "base/error.h"
+#include "base/vector.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+void qs_writer_init(struct writer *w, struct map *map, struct store *store, struct space *space,
+                    const struct writer_base *base)
+{
+    memset(w, 0, offsetof(struct writer, scratch));
+    qs_own_init(&w->own, NULL);
+    w->store = store;
+    w->space = space;
+    w->checkpoint = base->checkpoint;
+    w->txn = base->txn;
+    w->next_pid = base->next_pid;
+    w->free_pid = base->free_pid;
+    w->free_pids = base->free_pids;
+    w->used_pages = base->used_pages;
+    w->limit_pages = base->limit_pages;
+    w->view = (struct view){map, qs_store_map(store)->base, base->txn - 1, &w->own};
+}
+
+void qs_writer_free(struct writer *w)
+{
+    qs_own_free(&w->own);
+    free(w->freed);
+    free(w->released);
+    free(w->reserve.bytes);
+    w->freed = NULL;
+    w->released = NULL;
+    w->reserve.bytes = NULL;
+}
+
+/* Pops the chain of free page ids that the map holds. */
+static int pop_free_pid(struct writer *w, pageid_t *pid)
+{
+    uint64_t word;
+    int rc = qs_map_base(w->view.map, w->free_pid, &word);
+    if (rc != 0 || (word & MAP_WORD_FREE) == 0 || w->free_pids == 0)
+        return rc == ENOMEM ? rc : QS_CORRUPT();
+    *pid = w->free_pid;
+    w->free_pid = (pageid_t)(word & UINT32_MAX);
+    w->free_pids--;
+    return 0;
+}
+
+int qs_writer_take_pid(struct writer *w, pageid_t *pid)
+{
+    if (w->used_pages + 1 > w->limit_pages)
+        return QS_E_MAP_FULL;
+    if (w->freed_count > 0) {
+        *pid = w->freed[--w->freed_count];
+    } else if (w->free_pid != QS_PAGEID_NONE) {
+        int rc = pop_free_pid(w, pid);
+        if (rc != 0)
+            return rc;
+    } else if (w->next_pid != UINT32_MAX) {
+        *pid = w->next_pid++;
+    } else {
+        return QS_E_MAP_FULL;
+    }
+    w->used_pages++;
+    return 0;
+}
+
+int qs_writer_give_pid(struct writer *w, pageid_t pid)
+{
+    struct version *gone = qs_version_new(VERSION_FREED, 0), *replaced;
+    if (gone == NULL)
+        return ENOMEM;
+    int rc = qs_vector_reserve((void **)&w->freed, &w->freed_capacity, w->freed_count + 1,
+                               sizeof *w->freed);
+    if (rc == 0)
+        rc = qs_own_set(&w->own, pid, gone, &replaced);
+    if (rc != 0) {
+        qs_version_free(gone);
+        return rc;
+    }
+    qs_version_free(replaced);
+    w->freed[w->freed_count++] = pid;
+    w->used_pages--;
+    return 0;
+}
+
+void qs_writer_image(const struct writer *w, const struct version *v, struct image *image)
+{
+    assert(v->kind == VERSION_DELTA || v->kind == VERSION_WHOLE);
+    if (v->kind == VERSION_WHOLE)
+        *image = (struct image){v->page, NULL};
+    else
+        *image = (struct image){
+            (const struct page *)(w->view.file + (v->base << QS_PAGE_SHIFT)), v->page};
+}
+
+static struct version *copy_version(const struct version *from)
+{
+    struct version *v = qs_version_new((enum version_kind)from->kind, from->page_bytes);
+    if (v == NULL)
+        return NULL;
+    v->base = from->base;
+    v->order = from->order;
+    v->merged_bytes = from->merged_bytes;
+    v->merged_count = from->merged_count;
+    memcpy(v->page, from->page, from->page_bytes);
+    return v;
+}
+
+/* An empty delta over file page `base`. */
+static struct version *new_delta(const struct writer *w, pgno_t base, enum key_order order)
+{
+    struct version *v = qs_version_new(VERSION_DELTA, 4 * VERSION_CLASS_BYTES);
+    if (v == NULL)
+        return NULL;
+    const struct page *page = (const struct page *)(w->view.file + (base << QS_PAGE_SHIFT));
+    v->base = base;
+    v->order = (uint8_t)order;
+    v->merged_bytes = (uint16_t)qs_page_used(page);
+    v->merged_count = page->count;
+    qs_page_init(v->page, PAGE_LEAF, 0, v->page_bytes);
+    v->page->fence = page->fence;
+    v->page->prefix = page->fence;
+    return v;
+}
+
+/* A version to edit, as the newest state of the page has it. */
+static int begin_version(struct writer *w, pageid_t pid, enum key_order order,
+                         struct version **out)
+{
+    struct version *from = qs_own_get(w->own.parent, pid), *head;
+    pgno_t base;
+    if (from == NULL) {
+        int rc = qs_view_committed(&w->view, pid, &head, &base);
+        if (rc != 0)
+            return rc;
+        from = head;
+    }
+    if (from != NULL && (from->kind == VERSION_DELTA || from->kind == VERSION_WHOLE))
+        *out = copy_version(from);
+    else if (from != NULL && from->kind == VERSION_FREED)
+        return QS_E_PAGE_NOTFOUND;
+    else if (base == 0)
+        return QS_E_PAGE_NOTFOUND;
+    else
+        *out = new_delta(w, base, order);
+    return *out != NULL ? 0 : ENOMEM;
+}
+
+static int add_version(struct writer *w, pageid_t pid, struct version *v)
+{
+    struct version *replaced;
+    int rc = qs_own_set(&w->own, pid, v, &replaced);
+    if (rc != 0) {
+        qs_version_free(v);
+        return rc;
+    }
+    assert(replaced == NULL);
+    return 0;
+}
+
+/* This level's version, NULL when there is none. */
+static struct version *own_here(const struct writer *w, pageid_t pid)
+{
+    const struct own here = {w->own.slot, w->own.capacity, w->own.count, NULL};
+    return qs_own_get(&here, pid);
+}
+
+int qs_writer_leaf(struct writer *w, pageid_t pid, enum key_order order, struct version **version)
+{
+    *version = own_here(w, pid);
+    if (*version != NULL)
+        return (*version)->kind == VERSION_FREED ? QS_CORRUPT() : 0;
+    int rc = begin_version(w, pid, order, version);
+    return rc == 0 ? add_version(w, pid, *version) : rc;
+}
+
+int qs_writer_inner(struct writer *w, pageid_t pid, enum key_order order, struct page **page)
+{
+    struct version *v = own_here(w, pid);
+    if (v == NULL) {
+        struct image image;
+        int rc = qs_view_image(&w->view, pid, &image);
+        if (rc != 0)
+            return rc;
+        v = qs_version_new(VERSION_WHOLE, QS_PAGE_BYTES);
+        if (v == NULL)
+            return ENOMEM;
+        memcpy(v->page, image.base, QS_PAGE_BYTES);
+        v->order = (uint8_t)order;
+        rc = add_version(w, pid, v);
+        if (rc != 0)
+            return rc;
+    }
+    if (v->kind != VERSION_WHOLE || v->page->kind != PAGE_INNER)
+        return QS_CORRUPT();
+    *page = v->page;
+    return 0;
+}
+
+int qs_writer_replace(struct writer *w, pageid_t pid, enum key_order order,
+                      struct version **fresh, struct version **replaced)
+{
+    *fresh = qs_version_new(VERSION_WHOLE, QS_PAGE_BYTES);
+    if (*fresh == NULL)
+        return ENOMEM;
+    (*fresh)->order = (uint8_t)order;
+    int rc = qs_own_set(&w->own, pid, *fresh, replaced);
+    if (rc != 0)
+        qs_version_free(*fresh);
+    return rc;
+}

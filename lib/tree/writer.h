@@ -1,0 +1,108 @@
+/* writer.h - everything a change needs: a write transaction's own versions, page ids and limits.
+ *
+ * Owns:    own versions, page ids taken and given back, runs released, the reserved value.
+ * Life:    made at begin from the newest state; at commit the checkpoint reads it and it is dropped;
+ *          at abort it is just dropped.
+ * Threads: the transaction's, under the writer mutex.
+ */
+#ifndef QS_TREE_WRITER_H
+#define QS_TREE_WRITER_H
+
+#include "cache/view.h"
+#include "format/pending.h"
+#include "store/space.h"
+#include "tree/tree.h"
+
+/* A large value whose bytes the user is still to fill (QS_RESERVE). */
+struct reserve {
+    void *bytes;           /* NULL: there is none */
+    void *ref;             /* its struct large_ref (unaligned), in an own version that does not move
+                              before the next change, which settles it first */
+    pgno_t pgno;           /* its run */
+};
+
+struct writer {
+    struct view view;          /* newest committed state plus `own` */
+    struct own own;            /* versions made */
+    struct store *store;       /* the file, for large values */
+    struct space *space;       /* its free pages */
+    uint64_t checkpoint;       /* number of the checkpoint that will write this transaction */
+    txnid_t txn;               /* its number */
+
+    pageid_t next_pid;         /* page ids from here on were never handed out */
+    pageid_t free_pid;         /* head of the chain of free page ids in the map, 0: none */
+    uint64_t free_pids;        /* its length */
+    pageid_t *freed;           /* page ids given back by this transaction and not taken again */
+    size_t freed_count;
+    size_t freed_capacity;
+
+    uint64_t used_pages;       /* logical use with this transaction's changes */
+    uint64_t limit_pages;      /* the map size; a change that would pass it gives QS_E_MAP_FULL */
+
+    struct pending_run *released; /* runs of large values no longer referred to; `freed` unset */
+    size_t released_count;
+    size_t released_capacity;
+
+    struct reserve reserve;
+    bool changed;              /* something visible changed */
+
+    struct page scratch;       /* start of 4 KiB of working space (scratch_rest follows) */
+    uint8_t scratch_rest[QS_PAGE_BYTES - sizeof(struct page)];
+    uint8_t input[QS_PAGE_BYTES];            /* copies of inputs that lie in engine memory */
+    struct entry entries[LEAF_ENTRIES_MAX];  /* a leaf taken apart */
+    struct separator separators[LEAF_ENTRIES_MAX]; /* an inner page taken apart */
+};
+
+/* What the newest checkpoint says, for the writer to start from. */
+struct writer_base {
+    pageid_t next_pid;
+    pageid_t free_pid;
+    uint64_t free_pids;
+    uint64_t used_pages;
+    uint64_t limit_pages;
+    uint64_t checkpoint; /* number of the checkpoint to come */
+    txnid_t txn;         /* number of the transaction to come */
+};
+
+void qs_writer_init(struct writer *writer, struct map *map, struct store *store,
+                    struct space *space, const struct writer_base *base);
+void qs_writer_free(struct writer *writer);
+
+/* Takes a page id and counts its page: QS_E_MAP_FULL. */
+int qs_writer_take_pid(struct writer *writer, pageid_t *pid);
+/* Gives a page id back; its page is not in use from this transaction on. */
+int qs_writer_give_pid(struct writer *writer, pageid_t pid);
+
+/* The writer's own version of a leaf, made from the newest one when there is none yet. */
+int qs_writer_leaf(struct writer *writer, pageid_t pid, enum key_order order,
+                   struct version **version);
+/* The same for an inner page: always whole. */
+int qs_writer_inner(struct writer *writer, pageid_t pid, enum key_order order,
+                    struct page **page);
+/* Puts a new whole page of `level` 0 or more in place of whatever the page is; the caller builds it.
+ * The page it replaces (own) is handed out through *replaced, to be freed with qs_version_free() when
+ * nothing points into it any more. */
+int qs_writer_replace(struct writer *writer, pageid_t pid, enum key_order order,
+                      struct version **fresh, struct version **replaced);
+
+/* Image of an own version. */
+void qs_writer_image(const struct writer *writer, const struct version *version,
+                     struct image *image);
+
+/* ---- large values (large.c) ---- */
+
+/* Writes a value to a new run and fills *ref. `bytes` NULL: reserves it (the space handed out lies
+ * in writer->reserve.bytes; the caller sets reserve.ref). */
+int qs_large_write(struct writer *writer, const void *bytes, size_t size, struct large_ref *ref);
+/* The run of `ref` is no longer referred to. */
+int qs_large_release(struct writer *writer, const struct large_ref *ref);
+/* Takes over what the user filled in. To be called before every change and at commit. */
+int qs_large_settle(struct writer *writer);
+static inline uint64_t qs_large_pages(uint64_t size)
+{
+    return (size + QS_PAGE_BYTES - 1) >> QS_PAGE_SHIFT;
+}
+/* Verified bytes of a large value as a view sees them. */
+int qs_large_read(const struct view *view, const struct large_ref *ref, const void **bytes);
+
+#endif

@@ -1,0 +1,270 @@
+/* cursors.c - cursors of transactions: LMDB's operations in terms of positions; see quickstep.h.
+ *
+ * Trees without duplicates only: there the _DUP and _NODUP forms are those without, and what asks for
+ * duplicates is QS_E_INCOMPATIBLE.
+ */
+#include "txn/txn.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Points the cursor at its tree as `txn` has it. */
+static int attach(struct qs_cursor *cursor, struct qs_txn *txn)
+{
+    const struct tree_record *record;
+    enum key_order order;
+    int rc = qs_txn_record(txn, cursor->tree, &record, &order);
+    if (rc != 0)
+        return rc;
+    qs_cursor_init(&cursor->at, qs_txn_view(txn), record, order);
+    cursor->txn = txn;
+    return 0;
+}
+
+int qs_cursor_open(struct qs_txn *txn, struct qs_tree *tree, struct qs_cursor **out)
+{
+    if (txn->status != TXN_READY)
+        return QS_E_BAD_TXN;
+    struct qs_cursor *cursor = calloc(1, sizeof *cursor);
+    if (cursor == NULL)
+        return ENOMEM;
+    cursor->tree = tree;
+    int rc = attach(cursor, txn);
+    if (rc != 0) {
+        free(cursor);
+        return rc;
+    }
+    if (txn->writer != NULL) {
+        struct tree_state *state = &txn->tree[tree->index]->state;
+        cursor->of_writer = true;
+        cursor->next = txn->cursors;
+        txn->cursors = cursor;
+        cursor->at.next = state->cursors;
+        state->cursors = &cursor->at;
+    }
+    *out = cursor;
+    return 0;
+}
+
+void qs_cursor_close(struct qs_cursor *cursor)
+{
+    if (cursor == NULL)
+        return;
+    if (cursor->of_writer) {
+        struct cursor **at = &cursor->txn->tree[cursor->tree->index]->state.cursors;
+        while (*at != &cursor->at)
+            at = &(*at)->next;
+        *at = cursor->at.next;
+        struct qs_cursor **link = &cursor->txn->cursors;
+        while (*link != cursor)
+            link = &(*link)->next;
+        *link = cursor->next;
+    }
+    free(cursor);
+}
+
+int qs_cursor_renew(struct qs_txn *txn, struct qs_cursor *cursor)
+{
+    if (txn->writer != NULL || cursor->of_writer)
+        return EINVAL;
+    if (txn->status != TXN_READY)
+        return QS_E_BAD_TXN;
+    return attach(cursor, txn);
+}
+
+struct qs_txn *qs_cursor_txn(const struct qs_cursor *cursor)
+{
+    return cursor->txn;
+}
+
+struct qs_tree *qs_cursor_tree(const struct qs_cursor *cursor)
+{
+    return cursor->tree;
+}
+
+/* Hands out the item the cursor is on; `key` NULL leaves the key alone. */
+static int hand_out(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *value)
+{
+    struct entry entry;
+    int rc = qs_cursor_entry(&cursor->at, &entry);
+    if (rc != 0)
+        return rc;
+    if (value != NULL) {
+        struct qs_val found;
+        rc = qs_tree_value(cursor->at.view, &entry, &found);
+        if (rc != 0)
+            return rc;
+        *value = found;
+    }
+    if (key != NULL)
+        *key = (struct qs_val){entry.key_size, entry.key};
+    return 0;
+}
+
+static int seek(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *value,
+                enum qs_cursor_op op)
+{
+    bool equal;
+    if (key == NULL)
+        return EINVAL;
+    if (key->size == 0)
+        return QS_E_BAD_VALSIZE;
+    int rc = qs_cursor_seek(&cursor->at, key->data, key->size, &equal);
+    if (rc == 0 && op != QS_SET_RANGE && !equal)
+        rc = QS_E_NOTFOUND;
+    return rc == 0 ? hand_out(cursor, op == QS_SET ? NULL : key, value) : rc;
+}
+
+/* Operations on duplicates, in a tree that has none. */
+static int refuse(const struct qs_cursor *cursor, const struct qs_val *value,
+                  enum qs_cursor_op op)
+{
+    bool needs_position = op == QS_FIRST_DUP || op == QS_LAST_DUP || op == QS_GET_MULTIPLE;
+    if (value == NULL || (needs_position && cursor->at.state == CURSOR_UNSET))
+        return EINVAL;
+    return QS_E_INCOMPATIBLE;
+}
+
+static int next(struct cursor *at, enum qs_cursor_op op)
+{
+    /* Right after a delete there is no further duplicate of what was deleted. */
+    if (op == QS_NEXT_DUP && at->deleted) {
+        at->deleted = false;
+        return QS_E_NOTFOUND;
+    }
+    return qs_cursor_next(at);
+}
+
+int qs_cursor_get(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *value,
+                  enum qs_cursor_op op)
+{
+    int rc;
+    if (cursor->txn->status != TXN_READY)
+        return QS_E_BAD_TXN;
+    switch (op) {
+    case QS_GET_CURRENT:
+        rc = hand_out(cursor, key, value);
+        cursor->at.deleted = false;
+        return rc;
+    case QS_SET:
+    case QS_SET_KEY:
+    case QS_SET_RANGE:
+        return seek(cursor, key, value, op);
+    case QS_FIRST:
+        rc = qs_cursor_first(&cursor->at);
+        break;
+    case QS_LAST:
+        rc = qs_cursor_last(&cursor->at);
+        break;
+    case QS_NEXT:
+    case QS_NEXT_DUP:
+    case QS_NEXT_NODUP:
+        rc = next(&cursor->at, op);
+        break;
+    case QS_PREV:
+    case QS_PREV_DUP:
+    case QS_PREV_NODUP:
+        rc = qs_cursor_prev(&cursor->at);
+        break;
+    case QS_GET_BOTH:
+    case QS_GET_BOTH_RANGE:
+    case QS_FIRST_DUP:
+    case QS_LAST_DUP:
+    case QS_GET_MULTIPLE:
+    case QS_NEXT_MULTIPLE:
+    case QS_PREV_MULTIPLE:
+        return refuse(cursor, value, op);
+    default:
+        return EINVAL;
+    }
+    return rc == 0 ? hand_out(cursor, key, value) : rc;
+}
+
+static int check_write(const struct qs_cursor *cursor)
+{
+    if (!cursor->of_writer)
+        return EACCES;
+    return cursor->txn->status == TXN_READY ? 0 : QS_E_BAD_TXN;
+}
+
+/* The key of the item under the cursor, for QS_CURRENT. */
+static int current_key(struct qs_cursor *cursor, struct put *put)
+{
+    struct entry entry;
+    int rc = qs_cursor_entry(&cursor->at, &entry);
+    if (rc == 0) {
+        put->key = entry.key;
+        put->key_size = entry.key_size;
+    }
+    return rc;
+}
+
+/* Where a put that was refused leaves the cursor: on the key that is there, on the last item. */
+static void settle_refused(struct qs_cursor *cursor, const struct put *put)
+{
+    bool equal;
+    if ((put->flags & QS_APPEND) != 0)
+        qs_cursor_last(&cursor->at);
+    else
+        qs_cursor_seek(&cursor->at, put->key, put->key_size, &equal);
+}
+
+int qs_cursor_put(struct qs_cursor *cursor, const struct qs_val *key, struct qs_val *value,
+                  unsigned flags)
+{
+    uint8_t key_copy[QS_KEY_MAX];
+    int rc = check_write(cursor);
+    if (rc != 0)
+        return rc;
+    if (key->size == 0 || key->size > QS_KEY_MAX || value->size > UINT32_MAX)
+        return QS_E_BAD_VALSIZE;
+    struct put put = {key->data, key->size, *value,
+                      flags & (QS_NOOVERWRITE | QS_APPEND | QS_RESERVE), false};
+    if (flags == QS_CURRENT)
+        rc = current_key(cursor, &put);
+    if (rc != 0)
+        return rc;
+    memcpy(key_copy, put.key, put.key_size);
+    put.key = key_copy;
+    struct qs_txn *txn = cursor->txn;
+    struct tree_state *state = &txn->tree[cursor->tree->index]->state;
+    rc = qs_txn_outcome(txn, qs_tree_put(txn->writer, state, &put));
+    if ((rc == QS_E_KEYEXIST && (flags & QS_NOOVERWRITE) != 0 && (flags & QS_APPEND) == 0) ||
+        (rc == 0 && (flags & QS_RESERVE) != 0))
+        *value = put.value;
+    if (rc == 0)
+        qs_cursor_place(&cursor->at, key_copy, put.key_size);
+    else if (rc == QS_E_KEYEXIST)
+        settle_refused(cursor, &put);
+    return rc;
+}
+
+int qs_cursor_del(struct qs_cursor *cursor, unsigned flags)
+{
+    uint8_t key[QS_KEY_MAX];
+    struct entry entry;
+    (void)flags; /* counts only with duplicates */
+    int rc = check_write(cursor);
+    if (rc == 0)
+        rc = qs_cursor_entry(&cursor->at, &entry);
+    if (rc != 0)
+        return rc;
+    struct qs_txn *txn = cursor->txn;
+    struct tree_state *state = &txn->tree[cursor->tree->index]->state;
+    memcpy(key, entry.key, entry.key_size);
+    rc = qs_txn_outcome(
+        txn, qs_tree_delete(txn->writer, state, key, entry.key_size, false));
+    if (rc == QS_E_INCOMPATIBLE)
+        qs_txn_fail(txn);
+    return rc;
+}
+
+int qs_cursor_count(struct qs_cursor *cursor, size_t *count)
+{
+    (void)cursor;
+    (void)count;
+    return QS_E_INCOMPATIBLE;
+}

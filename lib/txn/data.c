@@ -1,0 +1,82 @@
+/* data.c - get, put, delete in a transaction: checks, then the tree; see quickstep.h. */
+#include "txn/txn.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+
+int qs_get(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key,
+           struct qs_val *value)
+{
+    const struct tree_record *record;
+    enum key_order order;
+    struct entry entry;
+    if (txn->status != TXN_READY)
+        return QS_E_BAD_TXN;
+    if (key->size == 0)
+        return QS_E_BAD_VALSIZE;
+    int rc = qs_txn_record(txn, tree, &record, &order);
+    if (rc != 0)
+        return rc;
+    const struct view *view = qs_txn_view(txn);
+    rc = qs_tree_get(view, record, order, key->data, key->size, &entry);
+    return rc == 0 ? qs_tree_value(view, &entry, value) : rc;
+}
+
+static int check_write(const struct qs_txn *txn)
+{
+    if (txn->writer == NULL)
+        return EACCES;
+    return txn->status == TXN_READY ? 0 : QS_E_BAD_TXN;
+}
+
+int qs_put(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key,
+           struct qs_val *value, unsigned flags)
+{
+    struct txn_tree *state;
+    int rc = check_write(txn);
+    if (rc != 0)
+        return rc;
+    if (key->size == 0 || key->size > QS_KEY_MAX || value->size > UINT32_MAX)
+        return QS_E_BAD_VALSIZE;
+    rc = qs_txn_tree(txn, tree, &state);
+    if (rc != 0)
+        return rc;
+    struct put put = {key->data, key->size, *value,
+                      flags & (QS_NOOVERWRITE | QS_APPEND | QS_RESERVE), false};
+    rc = qs_txn_outcome(txn, qs_tree_put(txn->writer, &state->state, &put));
+    if ((rc == QS_E_KEYEXIST && (flags & QS_NOOVERWRITE) != 0 && (flags & QS_APPEND) == 0) ||
+        (rc == 0 && (flags & QS_RESERVE) != 0))
+        *value = put.value;
+    return rc;
+}
+
+int qs_del(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key,
+           const struct qs_val *value)
+{
+    struct txn_tree *state;
+    (void)value; /* counts only with duplicates */
+    int rc = check_write(txn);
+    if (rc != 0)
+        return rc;
+    if (key->size == 0)
+        return QS_E_BAD_VALSIZE;
+    rc = qs_txn_tree(txn, tree, &state);
+    if (rc != 0)
+        return rc;
+    rc = qs_txn_outcome(txn,
+                        qs_tree_delete(txn->writer, &state->state, key->data, key->size, false));
+    if (rc == QS_E_INCOMPATIBLE)
+        qs_txn_fail(txn);
+    return rc;
+}
+
+int qs_compare(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *a,
+               const struct qs_val *b)
+{
+    const struct tree_record *record;
+    enum key_order order = ORDER_BYTES;
+    if (txn->status == TXN_READY)
+        qs_txn_record(txn, tree, &record, &order);
+    return qs_key_compare(order, a->data, a->size, b->data, b->size);
+}

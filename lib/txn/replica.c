@@ -1,0 +1,247 @@
+/* replica.c - committed trees and the life of a process's picture; see replica.h.
+ *
+ * Invariant: R2 a tree without a chain was changed by no transaction of this replica, so its record in
+ * the main tree is the same for every snapshot the replica serves, and whoever loads it first loads
+ * it for all. The writer loads a tree's chain before it changes the tree.
+ */
+#include "txn/replica.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct tree_version *new_version(const struct tree_record *record, bool exists, txnid_t txn)
+{
+    struct tree_version *v = calloc(1, sizeof *v);
+    if (v == NULL)
+        return NULL;
+    v->txn = txn;
+    v->exists = exists;
+    if (exists) {
+        v->record = *record;
+        v->order = qs_tree_order(record->flags);
+    }
+    return v;
+}
+
+static int head_slot(struct replica *r, uint32_t index, _Atomic(struct tree_version *) **slot)
+{
+    /* acquire: pairs with the release below; the chunk is zeroed */
+    _Atomic(struct tree_version *) *chunk =
+        atomic_load_explicit(&r->head[index / TREE_CHUNK], memory_order_acquire);
+    if (chunk == NULL) {
+        _Atomic(struct tree_version *) *fresh = calloc(TREE_CHUNK, sizeof *fresh);
+        if (fresh == NULL)
+            return ENOMEM;
+        if (atomic_compare_exchange_strong_explicit(&r->head[index / TREE_CHUNK], &chunk, fresh,
+                                                    memory_order_acq_rel, memory_order_acquire))
+            chunk = fresh;
+        else
+            free(fresh);
+    }
+    *slot = &chunk[index % TREE_CHUNK];
+    return 0;
+}
+
+int qs_replica_open(struct store *store, const struct meta *meta, struct replica **out)
+{
+    struct replica *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return ENOMEM;
+    _Atomic(struct tree_version *) *slot;
+    r->store = store;
+    r->meta = *meta;
+    atomic_init(&r->checkpoint, meta->checkpoint);
+    atomic_init(&r->visible, meta->txn);
+    atomic_init(&r->used_pages, meta->used_pages);
+    qs_retire_init(&r->retire, free);
+    int rc = qs_cache_open(&r->cache, store, &meta->map);
+    if (rc != 0) {
+        free(r);
+        return rc;
+    }
+    struct tree_version *main_tree = new_version(&meta->main, true, 0);
+    rc = main_tree != NULL ? head_slot(r, 0, &slot) : ENOMEM;
+    if (rc != 0) {
+        free(main_tree);
+        qs_replica_free(r);
+        return rc;
+    }
+    atomic_init(slot, main_tree);
+    *out = r;
+    return 0;
+}
+
+void qs_replica_empty(struct replica *r)
+{
+    for (size_t i = 0; i < TREES_MAX / TREE_CHUNK; i++) {
+        _Atomic(struct tree_version *) *chunk =
+            atomic_load_explicit(&r->head[i], memory_order_relaxed);
+        for (size_t j = 0; chunk != NULL && j < TREE_CHUNK; j++) {
+            struct tree_version *v = atomic_load_explicit(&chunk[j], memory_order_relaxed);
+            while (v != NULL) {
+                struct tree_version *older = atomic_load_explicit(&v->older, memory_order_relaxed);
+                free(v);
+                v = older;
+            }
+        }
+        free((void *)chunk);
+        atomic_store_explicit(&r->head[i], NULL, memory_order_relaxed);
+    }
+    qs_retire_close(&r->retire);
+    qs_cache_close(&r->cache);
+    r->retired = true;
+}
+
+void qs_replica_free(struct replica *r)
+{
+    if (r == NULL)
+        return;
+    if (!r->retired)
+        qs_replica_empty(r);
+    free(r);
+}
+
+void qs_replica_state(struct replica *r, struct replica_state *state)
+{
+    do {
+        /* acquire: pairs with the release of the even number; what it covers is linked */
+        state->sequence = atomic_load_explicit(&r->sequence, memory_order_acquire);
+        state->checkpoint = atomic_load_explicit(&r->checkpoint, memory_order_acquire);
+        state->visible = atomic_load_explicit(&r->visible, memory_order_acquire);
+        state->used_pages = atomic_load_explicit(&r->used_pages, memory_order_acquire);
+        /* acquire loads above: this load comes after them */
+    } while ((state->sequence & 1) != 0 ||
+             atomic_load_explicit(&r->sequence, memory_order_acquire) != state->sequence);
+}
+
+void qs_replica_advance(struct replica *r, const struct meta *meta)
+{
+    uint64_t sequence = atomic_load_explicit(&r->sequence, memory_order_relaxed);
+    /* seq_cst, all of them: once per commit, and they order against the slots' publication */
+    atomic_store(&r->sequence, sequence + 1);
+    r->meta = *meta;
+    atomic_store(&r->checkpoint, meta->checkpoint);
+    atomic_store(&r->visible, meta->txn);
+    atomic_store(&r->used_pages, meta->used_pages);
+    atomic_store(&r->sequence, sequence + 2);
+}
+
+static int record_of_entry(const struct entry *entry, struct tree_record *record)
+{
+    if ((entry->flags & ENTRY_TREE) == 0)
+        return QS_E_INCOMPATIBLE;
+    if (entry->value_size != sizeof *record)
+        return QS_CORRUPT();
+    memcpy(record, entry->value, sizeof *record);
+    return 0;
+}
+
+/* Loads a tree that has no chain (R2). */
+static int load_tree(struct replica *r, const struct view *view, const struct qs_tree *tree,
+                     _Atomic(struct tree_version *) *slot)
+{
+    const struct tree_version *main_tree;
+    struct tree_record record;
+    struct entry entry;
+    static const struct qs_tree main_name = {NULL, 0, 0};
+    /* A write transaction's own changes are not committed: look with the committed view. */
+    struct view committed = *view;
+    committed.own = NULL;
+    int rc = qs_replica_tree(r, &committed, &main_name, &main_tree);
+    if (rc == 0)
+        rc = qs_tree_get(&committed, &main_tree->record, main_tree->order, tree->name, tree->size,
+                         &entry);
+    if (rc == 0)
+        rc = record_of_entry(&entry, &record);
+    if (rc != 0)
+        return rc;
+    struct tree_version *loaded = new_version(&record, true, 0), *expected = NULL;
+    if (loaded == NULL)
+        return ENOMEM;
+    /* release: readers that take the head see the record */
+    if (!atomic_compare_exchange_strong_explicit(slot, &expected, loaded, memory_order_acq_rel,
+                                                 memory_order_acquire))
+        free(loaded);
+    return 0;
+}
+
+int qs_replica_tree(struct replica *r, const struct view *view, const struct qs_tree *tree,
+                    const struct tree_version **version)
+{
+    _Atomic(struct tree_version *) *slot;
+    *version = NULL;
+    int rc = head_slot(r, tree->index, &slot);
+    if (rc != 0)
+        return rc;
+    struct tree_version *v = atomic_load_explicit(slot, memory_order_acquire);
+    if (v == NULL) {
+        rc = load_tree(r, view, tree, slot);
+        if (rc != 0)
+            return rc;
+        v = atomic_load_explicit(slot, memory_order_acquire);
+    }
+    while (v != NULL && v->txn > view->snapshot)
+        v = atomic_load_explicit(&v->older, memory_order_acquire);
+    if (v == NULL || !v->exists)
+        return QS_E_NOTFOUND;
+    *version = v;
+    return 0;
+}
+
+int qs_replica_prepare(struct replica *r, struct tree_change *change,
+                       const struct tree_record *record, bool exists, txnid_t txn)
+{
+    _Atomic(struct tree_version *) *slot;
+    int rc = head_slot(r, change->tree->index, &slot);
+    if (rc != 0)
+        return rc;
+    change->fresh = new_version(record, exists, txn);
+    bool has_chain = atomic_load_explicit(slot, memory_order_relaxed) != NULL;
+    change->bottom = has_chain ? NULL : new_version(NULL, false, 0);
+    return change->fresh == NULL || (change->bottom == NULL && !has_chain) ? ENOMEM : 0;
+}
+
+void qs_replica_forget(struct tree_change *change)
+{
+    free(change->fresh);
+    free(change->bottom);
+    change->fresh = change->bottom = NULL;
+}
+
+static bool any_live(struct live live, txnid_t from, txnid_t end)
+{
+    for (size_t i = 0; i < live.count; i++)
+        if (live.snapshot[i] >= from && live.snapshot[i] < end)
+            return true;
+    return false;
+}
+
+void qs_replica_publish(struct replica *r, struct tree_change *change, struct live live)
+{
+    _Atomic(struct tree_version *) *slot;
+    if (head_slot(r, change->tree->index, &slot) != 0)
+        return; /* cannot be: qs_replica_prepare() made it */
+    struct tree_version *head = atomic_load_explicit(slot, memory_order_relaxed), *v, *newer;
+    if (head == NULL) {
+        head = change->bottom;
+        change->bottom = NULL;
+    }
+    /* As versions of pages (C1 in cache.c). */
+    for (newer = head; (v = atomic_load_explicit(&newer->older, memory_order_relaxed)) != NULL;) {
+        if (any_live(live, v->txn, newer->txn)) {
+            newer = v;
+            continue;
+        }
+        atomic_store_explicit(&newer->older, atomic_load_explicit(&v->older, memory_order_relaxed),
+                              memory_order_release);
+        qs_retire_add(&r->retire, v, change->fresh->txn - 1);
+    }
+    atomic_init(&change->fresh->older, head);
+    /* release: readers that take the head see the record */
+    atomic_store_explicit(slot, change->fresh, memory_order_release);
+    free(change->bottom);
+    change->fresh = change->bottom = NULL;
+}

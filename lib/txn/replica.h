@@ -1,0 +1,80 @@
+/* replica.h - a process's private picture of the database: committed pages and committed trees.
+ *
+ * It starts from a checkpoint and follows the transactions of this process; when another process has
+ * made a checkpoint, a fresh one is started and the old lives until its readers have ended. A tree's
+ * state is a chain of versions like a page's: the newest with txn <= snapshot counts; below the last
+ * lies what the main tree's record says.
+ * Threads: readers use what is atomic; the rest is under the writer mutex.
+ */
+#ifndef QS_TXN_REPLICA_H
+#define QS_TXN_REPLICA_H
+
+#include "cache/cache.h"
+#include "cache/view.h"
+#include "format/meta.h"
+#include "tree/tree.h"
+#include "txn/names.h"
+
+struct tree_version {
+    _Atomic(struct tree_version *) older; /* the version before, NULL: there is none */
+    txnid_t txn;                          /* transaction that made it */
+    struct tree_record record;            /* valid when it exists */
+    enum key_order order;                 /* from the record's flags */
+    bool exists;                          /* false: created later, or dropped */
+};
+
+#define TREE_CHUNK 256u
+
+struct replica {
+    struct cache cache;           /* pages */
+    struct retire retire;         /* tree versions unlinked */
+    struct store *store;          /* the file */
+    _Atomic(_Atomic(struct tree_version *) *) head[TREES_MAX / TREE_CHUNK]; /* trees by index */
+    _Atomic uint64_t sequence;    /* odd while the three below change (writer); a reader that found
+                                     it even and unchanged has values that belong together */
+    _Atomic uint64_t checkpoint;  /* newest checkpoint in it */
+    _Atomic txnid_t visible;      /* newest transaction readers may see */
+    _Atomic uint64_t used_pages;  /* logical use at that checkpoint */
+    struct meta meta;             /* of that checkpoint (writer) */
+    _Atomic uint64_t users;       /* transactions that use it */
+    struct replica *next;         /* in the core's list */
+    bool retired;                 /* contents given back (under the core's lock) */
+};
+
+int qs_replica_open(struct store *store, const struct meta *meta, struct replica **replica);
+/* Gives back the contents, keeping the struct: late comers may still look at `users`. */
+void qs_replica_empty(struct replica *replica);
+void qs_replica_free(struct replica *replica);
+
+/* What a reader begins from: consistent values, and `sequence` to check again when they have been
+ * published. */
+struct replica_state {
+    uint64_t sequence;
+    uint64_t checkpoint;
+    txnid_t visible;
+    uint64_t used_pages;
+};
+void qs_replica_state(struct replica *replica, struct replica_state *state);
+/* A checkpoint is complete: readers may see it. Everything it brings has been linked. */
+void qs_replica_advance(struct replica *replica, const struct meta *meta);
+
+/* The state of a tree for a snapshot, loaded from the main tree at first need; a tree that does not
+ * exist gives QS_E_NOTFOUND (and *version NULL). Any thread. */
+int qs_replica_tree(struct replica *replica, const struct view *view, const struct qs_tree *tree,
+                    const struct tree_version **version);
+
+/* A tree's new state, for qs_replica_publish(). */
+struct tree_change {
+    const struct qs_tree *tree;
+    struct tree_version *fresh;  /* to be linked */
+    struct tree_version *bottom; /* what was before, for a tree that has no chain */
+};
+
+/* Allocates what publishing needs. ENOMEM (call qs_replica_forget()). */
+int qs_replica_prepare(struct replica *replica, struct tree_change *change,
+                       const struct tree_record *record, bool exists, txnid_t txn);
+void qs_replica_forget(struct tree_change *change);
+/* Links it in front of the chain, and shortens that where no `live` snapshot falls. */
+void qs_replica_publish(struct replica *replica, struct tree_change *change, struct live live);
+
+#endif

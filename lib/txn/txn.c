@@ -1,0 +1,156 @@
+/* txn.c - what a transaction holds; see txn.h. */
+#include "txn/txn.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void qs_txn_init_read(struct qs_txn *txn, struct replica *replica, struct names *names,
+                      txnid_t snapshot)
+{
+    txn->replica = replica;
+    txn->names = names;
+    txn->id = snapshot;
+    txn->status = TXN_READY;
+    txn->view = (struct view){&replica->cache.map, qs_store_map(replica->store)->base, snapshot,
+                              NULL};
+}
+
+int qs_txn_init_write(struct qs_txn *txn, struct replica *replica, struct names *names,
+                      struct space *space, const struct writer_base *base)
+{
+    txn->writer = malloc(sizeof *txn->writer);
+    if (txn->writer == NULL)
+        return ENOMEM;
+    txn->replica = replica;
+    txn->names = names;
+    txn->id = base->txn;
+    txn->status = TXN_READY;
+    qs_writer_init(txn->writer, &replica->cache.map, replica->store, space, base);
+    return 0;
+}
+
+void qs_txn_close(struct qs_txn *txn)
+{
+    if (txn->writer == NULL)
+        return;
+    while (txn->cursors != NULL) {
+        struct qs_cursor *cursor = txn->cursors;
+        txn->cursors = cursor->next;
+        free(cursor);
+    }
+    for (size_t i = 0; i < txn->tree_count; i++)
+        free(txn->tree[i]);
+    free(txn->tree);
+    qs_writer_free(txn->writer);
+    free(txn->writer);
+}
+
+static int reserve_tree(struct qs_txn *txn, uint32_t index)
+{
+    if (index < txn->tree_count)
+        return 0;
+    size_t count = index + 8u;
+    struct txn_tree **grown = realloc(txn->tree, count * sizeof(struct txn_tree *));
+    if (grown == NULL)
+        return ENOMEM;
+    memset(grown + txn->tree_count, 0, (count - txn->tree_count) * sizeof(struct txn_tree *));
+    txn->tree = grown;
+    txn->tree_count = count;
+    return 0;
+}
+
+int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree **out)
+{
+    int rc = reserve_tree(txn, tree->index);
+    if (rc != 0)
+        return rc;
+    struct txn_tree *state = txn->tree[tree->index];
+    if (state == NULL) {
+        const struct tree_version *version;
+        rc = qs_replica_tree(txn->replica, &txn->writer->view, tree, &version);
+        /* INCOMPATIBLE: the committed main tree has a plain record of that name. */
+        if (rc != 0 && rc != QS_E_NOTFOUND && rc != QS_E_INCOMPATIBLE)
+            return rc;
+        state = calloc(1, sizeof *state);
+        if (state == NULL)
+            return ENOMEM;
+        state->exists = rc == 0;
+        if (rc == 0) {
+            state->state.record = version->record;
+            state->state.order = version->order;
+        }
+        txn->tree[tree->index] = state;
+    }
+    *out = state;
+    return 0;
+}
+
+int qs_txn_tree(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree **out)
+{
+    int rc = qs_txn_tree_slot(txn, tree, out);
+    if (rc != 0)
+        return rc;
+    return (*out)->exists ? 0 : QS_E_NOTFOUND;
+}
+
+int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree,
+                  const struct tree_record **record, enum key_order *order)
+{
+    if (txn->writer != NULL) {
+        struct txn_tree *state;
+        int rc = qs_txn_tree(txn, tree, &state);
+        if (rc != 0)
+            return rc;
+        *record = &state->state.record;
+        *order = state->state.order;
+        return 0;
+    }
+    const struct tree_version *version;
+    int rc = qs_replica_tree(txn->replica, &txn->view, tree, &version);
+    if (rc != 0)
+        return rc;
+    *record = &version->record;
+    *order = version->order;
+    return 0;
+}
+
+int qs_txn_outcome(struct qs_txn *txn, int rc)
+{
+    switch (rc) {
+    case 0:
+    case QS_E_KEYEXIST:
+    case QS_E_NOTFOUND:
+    case QS_E_INCOMPATIBLE:
+    case QS_E_BAD_VALSIZE:
+    case EINVAL:
+    case EACCES:
+        return rc;
+    default:
+        txn->status = TXN_FAILED;
+        return rc;
+    }
+}
+
+uint64_t qs_txn_id(const struct qs_txn *txn)
+{
+    return txn->id;
+}
+
+void qs_txn_fail(struct qs_txn *txn)
+{
+    if (txn->writer != NULL)
+        txn->status = TXN_FAILED;
+}
+
+bool qs_txn_failed(const struct qs_txn *txn)
+{
+    return txn->status == TXN_FAILED;
+}
+
+bool qs_txn_dirty(const struct qs_txn *txn)
+{
+    return txn->writer != NULL && txn->writer->changed;
+}

@@ -1,0 +1,78 @@
+/* txn.h - a transaction: a view, its trees' states, its cursors, and for a writer its changes.
+ *
+ *   read:   READY <-> RESET (renew)            write:   READY -> FAILED
+ *   Both end in being freed, by the floor above, which owns slots, mutexes and the file.
+ */
+#ifndef QS_TXN_TXN_H
+#define QS_TXN_TXN_H
+
+#include "quickstep.h"
+#include "tree/cursor.h"
+#include "tree/writer.h"
+#include "txn/replica.h"
+
+enum txn_status { TXN_READY, TXN_RESET, TXN_FAILED };
+
+/* A tree as a write transaction has it. */
+struct txn_tree {
+    struct tree_state state; /* record, cursors */
+    bool exists;             /* false: dropped in this transaction */
+};
+
+struct qs_txn {
+    struct replica *replica;    /* committed state it reads */
+    struct names *names;        /* trees by name */
+    struct view view;           /* read transactions */
+    struct writer *writer;      /* write transactions; NULL: a read one */
+    txnid_t id;                 /* snapshot, or number of this write transaction */
+    enum txn_status status;
+    struct txn_tree **tree;     /* write: by tree index, NULL while not touched */
+    size_t tree_count;          /* entries in `tree` */
+    struct qs_cursor *cursors;  /* write: all cursors open in it */
+    struct qs_env *env;         /* for the floor above */
+    void *slot;                 /* read: reader slot, for the floor above */
+};
+
+struct qs_cursor {
+    struct cursor at;           /* the position */
+    struct qs_txn *txn;         /* transaction it was opened in or renewed into */
+    struct qs_tree *tree;
+    bool of_writer;             /* opened in a write transaction (which frees it) */
+    struct qs_cursor *next;     /* in txn->cursors */
+};
+
+static inline const struct view *qs_txn_view(const struct qs_txn *txn)
+{
+    return txn->writer != NULL ? &txn->writer->view : &txn->view;
+}
+
+/* Starts a zeroed transaction off as a reader or a writer. */
+void qs_txn_init_read(struct qs_txn *txn, struct replica *replica, struct names *names,
+                      txnid_t snapshot);
+int qs_txn_init_write(struct qs_txn *txn, struct replica *replica, struct names *names,
+                      struct space *space, const struct writer_base *base);
+/* Frees what a transaction owns (not itself); write cursors included. */
+void qs_txn_close(struct qs_txn *txn);
+
+/* A write transaction's state of a tree, made at first touch: QS_E_NOTFOUND. */
+int qs_txn_tree(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree **state);
+
+/* The same for a tree that may not exist: its `exists` tells. */
+int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree **state);
+
+/* Record and order of a tree in any transaction: QS_E_NOTFOUND. The record stays where it is until
+ * the transaction ends. */
+int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree,
+                  const struct tree_record **record, enum key_order *order);
+
+/* Notes the outcome of a change: an error that leaves the tree half changed fails the transaction.
+ * Returns `rc`. */
+int qs_txn_outcome(struct qs_txn *txn, int rc);
+
+/* Before a commit: writes the changed trees' records into the main tree. */
+int qs_txn_flush_catalog(struct qs_txn *txn);
+
+/* A record's counts as the public API shows them. */
+void qs_stat_of_record(const struct tree_record *record, struct qs_stat *stat);
+
+#endif

@@ -1,0 +1,430 @@
+/* world.c - makes API calls on one library.
+ *
+ * Owns:       the library objects in its slots.
+ * Invariants: W1 what a reader was given stays where and what it is until the reader ends.
+ * Locks:      none; one thread.
+ */
+#include "world.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+static char untouched_byte;
+
+MDB_val world_untouched(void)
+{
+    return (MDB_val){0x5a5a5a, &untouched_byte};
+}
+
+static uint64_t hash_bytes(const uint8_t *data, size_t size)
+{
+    uint64_t hash = 1469598103934665603u ^ size;
+
+    for (size_t i = 0; i < size; i++) {
+        if (i == 256 && size > 512) {
+            i = size - 256;
+        }
+        hash = (hash ^ data[i]) * 1099511628211u;
+    }
+    return hash;
+}
+
+static void hold(struct world *world, unsigned txn, const MDB_val *value)
+{
+    struct held *held = &world->held[txn][world->held_next[txn]++ % HELD_COUNT];
+
+    held->data = value->mv_data;
+    held->size = value->mv_size;
+    held->hash = hash_bytes(held->data, held->size);
+}
+
+bool world_check_held(struct world *world, unsigned txn)
+{
+    bool same = true;
+
+    for (unsigned i = 0; i < HELD_COUNT && i < world->held_next[txn]; i++) {
+        const struct held *held = &world->held[txn][i];
+        same = same && hash_bytes(held->data, held->size) == held->hash;
+    }
+    world->held_next[txn] = 0;
+    return same;
+}
+
+static void environment_path(const struct program *program, const char *directory, char *path,
+                             size_t size)
+{
+    snprintf(path, size, "%s%s", directory, program->env_flags & MDB_NOSUBDIR ? "/file" : "");
+}
+
+int world_open(struct world *world, const struct program *program)
+{
+    const struct api *api = world->api;
+    char path[256];
+    int rc;
+
+    api_enter(api);
+    environment_path(program, world->directory, path, sizeof path);
+    rc = api->env_create(&world->env);
+    if (rc != 0) {
+        world->env = NULL;
+        return rc;
+    }
+    api->env_set_mapsize(world->env, program->map_size);
+    api->env_set_maxdbs(world->env, program->max_dbs);
+    if (program->max_readers != 0) {
+        api->env_set_maxreaders(world->env, program->max_readers);
+    }
+    rc = api->env_open(world->env, path, program->env_flags, 0644);
+    if (rc != 0) {
+        world_close(world);
+    }
+    for (unsigned i = 0; i <= DB_BAD; i++) {
+        world->dbi[i] = i == DB_MAIN ? 1 : i == DB_FREE ? 0 : BAD_HANDLE;
+    }
+    return rc;
+}
+
+void world_close(struct world *world)
+{
+    api_enter(world->api);
+    world->api->env_close(world->env);
+    world->env = NULL;
+}
+
+int world_copy(struct world *world, const struct program *program, const char *directory,
+               unsigned flags)
+{
+    char path[256];
+
+    api_enter(world->api);
+    mkdir(directory, 0755);
+    environment_path(program, directory, path, sizeof path);
+    return world->api->env_copy2(world->env, path, flags);
+}
+
+/* ---- calls with numbers ---------------------------------------------------------------------- */
+
+static void add_number(struct result *result, uint64_t number)
+{
+    result->numbers[result->number_count++] = number;
+}
+
+static void add_stat(struct result *result, const MDB_stat *stat)
+{
+    add_number(result, stat->ms_entries);
+    add_number(result, stat->ms_depth != 0);
+    add_number(result, (stat->ms_branch_pages | stat->ms_leaf_pages) != 0);
+}
+
+static void call_env_info(struct world *world, struct result *result)
+{
+    const struct api *api = world->api;
+    MDB_envinfo info;
+    MDB_stat stat;
+    unsigned flags = 0;
+
+    result->rc = api->env_info(world->env, &info);
+    add_number(result, info.me_mapsize);
+    add_number(result, info.me_last_txnid);
+    add_number(result, info.me_maxreaders);
+    add_number(result, info.me_numreaders);
+    api->env_get_flags(world->env, &flags);
+    add_number(result, flags);
+    api->env_stat(world->env, &stat);
+    add_number(result, stat.ms_entries);
+}
+
+static void call_dbi_open(struct world *world, const struct call *call, struct result *result)
+{
+    MDB_dbi dbi = BAD_HANDLE;
+
+    result->rc = world->api->dbi_open(world->txn[call->txn], call->name, call->flags, &dbi);
+    add_number(result, dbi);
+    if (result->rc != 0) {
+        return;
+    }
+    /* The number may have belonged to a database that was closed; that slot must not reach this
+     * one, whose keys may be of another kind. */
+    for (unsigned i = 0; i < DB_COUNT; i++) {
+        if (world->dbi[i] == dbi) {
+            world->dbi[i] = BAD_HANDLE;
+        }
+    }
+    world->dbi[call->db] = dbi;
+}
+
+/* Calls without a transaction or cursor. */
+static int call_without_txn(const struct api *api, const struct call *call, MDB_dbi dbi,
+                            MDB_val *key, MDB_val *data)
+{
+    MDB_cursor *cursor;
+    MDB_stat stat;
+    unsigned flags;
+    size_t count;
+
+    switch (call->number) {
+    case 0:
+        return api->txn_commit(NULL);
+    case 1:
+        return api->txn_renew(NULL);
+    case 2:
+        return api->get(NULL, dbi, key, data);
+    case 3:
+        return api->put(NULL, dbi, key, data, 0);
+    case 4:
+        return api->del(NULL, dbi, key, data);
+    case 5:
+        return api->cursor_open(NULL, dbi, &cursor);
+    case 6:
+        return api->cursor_get(NULL, key, data, MDB_FIRST);
+    case 7:
+        return api->cursor_put(NULL, key, data, 0);
+    case 8:
+        return api->cursor_count(NULL, &count);
+    case 9:
+        return api->stat(NULL, dbi, &stat);
+    case 10:
+        return api->drop(NULL, dbi, 0);
+    default:
+        return api->dbi_flags(NULL, dbi, &flags);
+    }
+}
+
+/* Calls on the environment that come too late, or without room for the answer. */
+static int call_env_wrong(struct world *world, const struct call *call)
+{
+    const struct api *api = world->api;
+
+    switch (call->number) {
+    case 12:
+        return api->env_set_maxreaders(world->env, 5);
+    case 13:
+        return api->env_set_maxdbs(world->env, 5);
+    case 14:
+        return api->env_open(world->env, world->directory, 0, 0644);
+    case 15:
+        return world->txn[TXN_WRITE] == NULL ? 0 : api->env_set_mapsize(world->env, 1 << 20);
+    case 16:
+        return api->env_info(NULL, NULL);
+    default:
+        return api->env_stat(world->env, NULL);
+    }
+}
+
+/* Calls on a transaction with flags, sizes or results that are wrong. */
+static int call_txn_wrong(const struct world *world, const struct call *call, MDB_val *key,
+                          MDB_val *data)
+{
+    const struct api *api = world->api;
+    MDB_txn *txn = world->txn[call->txn];
+    MDB_dbi dbi = world->dbi[call->db];
+    MDB_txn *child = NULL;
+
+    switch (call->number) {
+    case 18:
+        return api->stat(txn, dbi, NULL);
+    case 19:
+        return api->put(txn, dbi, key, data, MDB_CURRENT);
+    case 20:
+        return api->put(txn, dbi, key, data, MDB_MULTIPLE);
+    case 21:
+        return api->put(txn, dbi, key, data, 0x1);
+    case 22:
+        data->mv_size = (size_t)1 << 32;
+        return api->put(txn, dbi, key, data, 0);
+    case 23:
+        return api->cursor_open(txn, dbi, NULL);
+    default:
+        return call->txn == TXN_WRITE ? 0 : api->txn_begin(world->env, txn, 0, &child);
+    }
+}
+
+/* Calls whose arguments are wrong in a way that no step expresses. */
+static void call_bad(struct world *world, const struct call *call, struct result *result)
+{
+    const struct api *api = world->api;
+    MDB_val key = call->key;
+    MDB_val data[2] = {call->data, {3, NULL}};
+
+    if (call->number < 12) {
+        result->rc = call_without_txn(api, call, world->dbi[call->db], &key, data);
+    } else if (call->number < 18) {
+        result->rc = call_env_wrong(world, call);
+    } else if (call->number < 25) {
+        result->rc = world->txn[call->txn] == NULL ? 0 : call_txn_wrong(world, call, &key, data);
+    } else {
+        add_number(result, (uint64_t)api->env_get_maxkeysize(world->env));
+        add_number(result, api->txn_id(NULL));
+        api->txn_abort(NULL);
+        api->txn_reset(NULL);
+        api->cursor_close(NULL);
+        api->dbi_close(world->env, world->dbi[DB_BAD]);
+    }
+    add_number(result, data[1].mv_size);
+}
+
+/* ---- the call -------------------------------------------------------------------------------- */
+
+static void call_put(struct world *world, const struct call *call, MDB_val *key, MDB_val *data,
+                     struct result *result)
+{
+    const struct api *api = world->api;
+    bool by_cursor = call->code == STEP_CURSOR_PUT;
+    MDB_val pair[2] = {*data, {3, NULL}};
+    MDB_val *data_or_null = call->no_data ? NULL : pair;
+
+    if (by_cursor) {
+        result->rc = api->cursor_put(world->cursor[call->cursor], key, data_or_null, call->flags);
+    } else {
+        result->rc =
+            api->put(world->txn[call->txn], world->dbi[call->db], key, data_or_null, call->flags);
+    }
+    if (result->rc == 0 && (call->flags & MDB_RESERVE) && pair[0].mv_size == call->data.mv_size &&
+        call->data.mv_size != 0) {
+        memcpy(pair[0].mv_data, call->data.mv_data, call->data.mv_size);
+    }
+    *data = pair[0];
+    add_number(result, pair[1].mv_size);
+}
+
+/* Calls on transactions, databases and the environment. */
+static void call_other(struct world *world, const struct call *call, struct result *result)
+{
+    const struct api *api = world->api;
+    MDB_txn *txn = world->txn[call->txn];
+    MDB_dbi dbi = world->dbi[call->db];
+    MDB_stat stat = {0};
+    unsigned flags = 0;
+
+    switch (call->code) {
+    case STEP_TXN_BEGIN:
+        result->rc = api->txn_begin(world->env, NULL, call->flags, &world->txn[call->txn]);
+        break;
+    case STEP_TXN_COMMIT:
+        result->rc = api->txn_commit(txn);
+        world->txn[call->txn] = NULL;
+        break;
+    case STEP_TXN_ABORT:
+        api->txn_abort(txn);
+        world->txn[call->txn] = NULL;
+        break;
+    case STEP_TXN_RESET:
+        api->txn_reset(txn);
+        break;
+    case STEP_TXN_RENEW:
+        result->rc = api->txn_renew(txn);
+        break;
+    case STEP_TXN_ID:
+        add_number(result, api->txn_id(txn));
+        break;
+    case STEP_DBI_OPEN:
+        call_dbi_open(world, call, result);
+        break;
+    case STEP_DBI_CLOSE:
+        api->dbi_close(world->env, dbi);
+        break;
+    case STEP_DBI_FLAGS:
+        result->rc = api->dbi_flags(txn, dbi, &flags);
+        add_number(result, flags);
+        break;
+    case STEP_STAT:
+        result->rc = api->stat(txn, dbi, &stat);
+        add_stat(result, &stat);
+        break;
+    case STEP_DROP:
+        result->rc = api->drop(txn, dbi, call->number);
+        break;
+    case STEP_ENV_INFO:
+        call_env_info(world, result);
+        break;
+    case STEP_ENV_SYNC:
+        result->rc = api->env_sync(world->env, call->number);
+        break;
+    default:
+        call_bad(world, call, result);
+        break;
+    }
+}
+
+static void call_cursor(struct world *world, const struct call *call, MDB_val *key, MDB_val *data,
+                        struct result *result)
+{
+    const struct api *api = world->api;
+    MDB_cursor **cursor = &world->cursor[call->cursor];
+    size_t count = 0;
+
+    switch (call->code) {
+    case STEP_CURSOR_OPEN:
+        result->rc = api->cursor_open(world->txn[call->txn], world->dbi[call->db], cursor);
+        break;
+    case STEP_CURSOR_CLOSE:
+        api->cursor_close(*cursor);
+        *cursor = NULL;
+        break;
+    case STEP_CURSOR_RENEW:
+        result->rc = api->cursor_renew(world->txn[call->txn], *cursor);
+        break;
+    case STEP_CURSOR_GET:
+        result->rc = api->cursor_get(*cursor, key, call->no_data ? NULL : data,
+                                     (MDB_cursor_op)call->cursor_op);
+        break;
+    case STEP_CURSOR_PUT:
+        call_put(world, call, key, data, result);
+        break;
+    case STEP_CURSOR_DEL:
+        result->rc = api->cursor_del(*cursor, call->flags);
+        break;
+    default:
+        result->rc = api->cursor_count(*cursor, &count);
+        add_number(result, count);
+        break;
+    }
+}
+
+static bool differs(const MDB_val *a, const MDB_val *b)
+{
+    return a->mv_size != b->mv_size || a->mv_data != b->mv_data;
+}
+
+void world_call(struct world *world, const struct call *call, struct result *result)
+{
+    const struct api *api = world->api;
+    MDB_txn *txn = world->txn[call->txn];
+    MDB_dbi dbi = world->dbi[call->db];
+    MDB_val key = call->key;
+    MDB_val data = call->data;
+    MDB_val *key_or_null = call->no_key ? NULL : &key;
+    MDB_val *data_or_null = call->no_data ? NULL : &data;
+    int order;
+
+    memset(result, 0, sizeof *result);
+    world->calls++;
+    api_enter(api);
+    if (call->code == STEP_GET) {
+        result->rc = api->get(txn, dbi, key_or_null, data_or_null);
+    } else if (call->code == STEP_PUT) {
+        call_put(world, call, key_or_null, &data, result);
+    } else if (call->code == STEP_DEL) {
+        result->rc = api->del(txn, dbi, key_or_null, data_or_null);
+    } else if (call->code == STEP_CMP) {
+        order = api->cmp(txn, dbi, &key, &data);
+        add_number(result, order < 0 ? 0 : order == 0 ? 1 : 2);
+    } else if (call->code >= STEP_CURSOR_OPEN && call->code <= STEP_CURSOR_COUNT) {
+        call_cursor(world, call, key_or_null, &data, result);
+    } else {
+        call_other(world, call, result);
+    }
+    result->key = key;
+    result->data = data;
+    result->key_touched = differs(&key, &call->key);
+    result->data_touched = differs(&data, &call->data);
+    if (result->rc == 0 && call->txn != TXN_WRITE &&
+        (call->code == STEP_GET || call->code == STEP_CURSOR_GET)) {
+        if (result->key_touched) {
+            hold(world, call->txn, &key);
+        }
+        if (result->data_touched) {
+            hold(world, call->txn, &data);
+        }
+    }
+}
