@@ -222,7 +222,7 @@ int mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_o
 
     if (cursor == NULL)
         return EINVAL;
-    if (cursor->txn->state & TXN_BLOCKED)
+    if (qs_compat_txn_blocked(cursor->txn))
         return MDB_BAD_TXN;
     if ((unsigned)op > MDB_PREV_MULTIPLE)
         return EINVAL;

@@ -242,6 +242,20 @@ static int collect_trees(struct job *job)
     return 0;
 }
 
+/* Pages below the high water may have been allocated and given back unwritten: the file has them all
+ * the same, and the map covers it. */
+static int cover_high_water(struct job *job)
+{
+    struct store *store = job->core->store;
+    uint64_t pages = job->meta.high_water;
+    int rc = 0;
+    if (qs_store_map(store)->pages < pages)
+        rc = qs_store_map_reserve(store, pages * 2);
+    if (rc == 0 && !qs_store_reaches(store, 0, pages))
+        rc = store->io->truncate(store->file, pages << QS_PAGE_SHIFT);
+    return rc;
+}
+
 /* Everything that goes to the file before the meta page. */
 static int write_all(struct job *job)
 {
@@ -259,9 +273,7 @@ static int write_all(struct job *job)
         rc = qs_space_checkpoint(&core->space, &job->batch, &job->meta);
     if (rc == 0)
         rc = qs_batch_write(&job->batch);
-    if (rc == 0 && qs_store_map(core->store)->pages < job->meta.high_water)
-        rc = qs_store_map_reserve(core->store, job->meta.high_water * 2);
-    return rc;
+    return rc == 0 ? cover_high_water(job) : rc;
 }
 
 /* What the new meta page says beside what the writing above filled in. */

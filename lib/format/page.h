@@ -2,7 +2,7 @@
  *
  *      0        4    5     6      8            16     20    22    24       26      28     30    32
  *      +--------+----+-----+------+------------+------+-----+-----+--------+-------+------+-----+
- *      |checksum|kind|level|count | checkpoint | pid  |size |heap |garbage |prefix |fence |spare|
+ *      |checksum|kind|level|count | checkpoint | pid  |size |heap |garbage |prefix |fence |order|
  *      +--------+----+-----+------+------------+------+-----+-----+--------+-------+------+-----+
  *   32 | la[count]  u32   look-ahead: 4 bytes of each key after the page's prefix                |
  *      | pid[count] u32   inner pages only: child page ids                                       |
@@ -45,7 +45,8 @@ struct page {
     uint16_t garbage;    /* dead bytes among the records */
     uint16_t prefix;     /* leading normalized bytes that all keys here share; la follows them */
     uint16_t fence;      /* those that every key routed here must share (<= prefix when count > 0) */
-    uint16_t spare;      /* 0 */
+    uint16_t order;      /* order of the keys (enum key_order), so that a page is checked and
+                            merged without knowing its tree */
 };
 static_assert(sizeof(struct page) == 32, "page header");
 static_assert(offsetof(struct page, checkpoint) == 8, "page header");

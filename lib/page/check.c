@@ -52,7 +52,7 @@ static bool check_header(const struct page *page)
         return false;
     if (page->heap > page->size || page->heap % 2 != 0 || slots_end(page) > page->heap)
         return false;
-    if (page->prefix > QS_KEY_MAX + 1 || page->fence > page->prefix || page->spare != 0)
+    if (page->prefix > QS_KEY_MAX + 1 || page->fence > page->prefix || page->order > ORDER_INTEGER)
         return false;
     return page->count > first_key(page) || page->prefix == page->fence;
 }

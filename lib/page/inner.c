@@ -186,6 +186,7 @@ void qs_inner_build(struct page *page, size_t size, enum key_order order, unsign
 
     memset(page, 0, PAGE_HEADER_BYTES);
     page->kind = PAGE_INNER;
+    page->order = (uint16_t)order;
     page->level = (uint8_t)level;
     page->count = (uint16_t)count;
     page->size = (uint16_t)size;

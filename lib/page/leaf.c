@@ -197,6 +197,7 @@ void qs_leaf_build(struct page *page, size_t size, enum key_order order,
 
     memset(page, 0, PAGE_HEADER_BYTES);
     page->kind = PAGE_LEAF;
+    page->order = (uint16_t)order;
     page->count = (uint16_t)count;
     page->size = (uint16_t)size;
     page->prefix = (uint16_t)build_prefix(order, entries, count, fence);

@@ -68,7 +68,7 @@ void qs_leaf_remove(struct page *page, unsigned i);
 
 /* Builds a leaf from `count` entries in order (they fit, and do not lie in `page`): records packed
  * in key order from the end. `fence` as in format/page.h. Header fields other than kind, level,
- * count, size, heap, garbage, prefix, fence and spare are zeroed. */
+ * count, size, heap, garbage, prefix, fence and order are zeroed. */
 void qs_leaf_build(struct page *page, size_t size, enum key_order order,
                    const struct entry *entries, unsigned count, unsigned fence);
 

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define READ_ATTEMPTS 3u
+
 enum meta_state { META_VALID, META_FOREIGN, META_OTHER_VERSION, META_DAMAGED };
 
 static uint32_t meta_checksum(const struct meta *meta)
@@ -62,33 +64,45 @@ static int why_invalid(enum meta_state a, enum meta_state b)
     return QS_E_INVALID;
 }
 
-int qs_meta_read(struct store *store, struct meta *meta, bool *fresh)
+/* The newest valid meta page of the file as it is now. */
+static int read_once(struct store *store, struct meta *meta, bool *fresh)
 {
+    struct meta pages[META_PAGES];
     struct stat st;
     *fresh = false;
     if (fstat(store->fd, &st) != 0)
         return errno;
-    if (st.st_size == 0) {
-        *fresh = true;
+    *fresh = st.st_size == 0;
+    if (*fresh)
         return 0;
-    }
-    struct meta pages[META_PAGES];
     if (st.st_size < (off_t)sizeof pages)
         return QS_E_INVALID;
     int rc = read_all(store->fd, pages, sizeof pages);
     if (rc != 0)
         return rc;
-    if (all_zero(pages, sizeof pages)) {
-        *fresh = true;
+    /* A creation that a power cut undid. With anything behind it, it is damage. */
+    *fresh = st.st_size == (off_t)sizeof pages && all_zero(pages, sizeof pages);
+    if (*fresh)
         return 0;
-    }
     enum meta_state a = classify(&pages[0]), b = classify(&pages[1]);
     if (a != META_VALID && b != META_VALID)
         return why_invalid(a, b);
     bool second = a != META_VALID || (b == META_VALID && pages[1].checkpoint > pages[0].checkpoint);
     *meta = pages[second];
+    /* Looked at once more: a commit may have made the file longer since. */
+    if (fstat(store->fd, &st) != 0)
+        return errno;
     uint64_t file_pages = ((uint64_t)st.st_size + QS_PAGE_BYTES - 1) >> QS_PAGE_SHIFT;
     return meta->high_water > file_pages ? QS_CORRUPT() : 0;
+}
+
+int qs_meta_read(struct store *store, struct meta *meta, bool *fresh)
+{
+    int rc = QS_E_CORRUPTED;
+    /* Two commits under way while the pages are read can make both look torn. */
+    for (unsigned i = 0; i < READ_ATTEMPTS && rc == QS_E_CORRUPTED; i++)
+        rc = read_once(store, meta, fresh);
+    return rc;
 }
 
 void qs_meta_init(struct meta *meta, uint64_t map_size_bytes, const uint64_t file_id[2])

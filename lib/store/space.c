@@ -211,6 +211,8 @@ static int give(struct space *space, uint64_t pgno, uint64_t count)
         return rc;
     if (pgno < space->low)
         space->low = pgno;
+    if (pgno + count == space->high_water)
+        space->high_water = pgno;
     space->run_missing = UINT64_MAX;
     return 0;
 }

@@ -161,7 +161,8 @@ static int chain_write(const struct space *space, struct batch *batch, const uin
         page->header.checkpoint = checkpoint;
         page->header.size = QS_PAGE_BYTES;
         page->next = i + 1 < pages ? chain[i + 1] : 0;
-        memcpy(page->run, space->wait + done, n * sizeof *page->run);
+        if (n > 0) /* the list itself may not exist yet */
+            memcpy(page->run, space->wait + done, n * sizeof *page->run);
         done += n;
     }
     return 0;

@@ -54,8 +54,8 @@ bool qs_store_reaches(struct store *store, uint64_t pgno, uint64_t pages);
 /* Page `pgno` through the newest map, NULL when the file has no such page. Not verified. */
 const void *qs_store_page(struct store *store, uint64_t pgno);
 
-/* Reads both meta pages and takes the newest valid one. *fresh: the file is empty (or all zeros
- * where the meta pages belong) and `meta` was not filled. QS_E_INVALID, QS_E_VERSION_MISMATCH,
+/* Reads both meta pages and takes the newest valid one. *fresh: the file is empty (or two pages
+ * of zeros: its creation was cut short) and `meta` was not filled. QS_E_INVALID, QS_E_VERSION_MISMATCH,
  * QS_E_CORRUPTED, errno. */
 int qs_meta_read(struct store *store, struct meta *meta, bool *fresh);
 

@@ -30,7 +30,7 @@ int qs_tree_plant(struct writer *w, struct tree_state *tree)
     if (rc != 0)
         return rc;
     qs_version_free(replaced);
-    qs_page_init(leaf->page, PAGE_LEAF, 0, QS_PAGE_BYTES);
+    qs_leaf_build(leaf->page, QS_PAGE_BYTES, tree->order, NULL, 0, 0);
     tree->record.root = pid;
     tree->record.depth = 1;
     tree->record.leaf_pages = 1;

@@ -339,7 +339,7 @@ Test(bad_files, lmdb_file_is_invalid, .init = set_up, .fini = tear_down)
 
 Test(bad_files, garbage_is_invalid, .init = set_up, .fini = tear_down)
 {
-    static const size_t sizes[] = {1, 100, PAGE_BYTES, 2 * PAGE_BYTES, 64 << 10};
+    static const size_t sizes[] = {1, 100, PAGE_BYTES, 3 * PAGE_BYTES, 64 << 10};
     static uint64_t bytes[(64 << 10) / sizeof(uint64_t)];
 
     for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {

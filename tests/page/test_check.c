@@ -103,7 +103,7 @@ Test(check, random_bytes)
             page->count = (uint16_t)random_below(&random, 20);
             page->size = QS_PAGE_BYTES;
             page->heap = (uint16_t)(4096 - 2 * random_below(&random, 1000));
-            page->prefix = page->fence = page->spare = 0;
+            page->prefix = page->fence = 0;
         }
         judge(&random, (uint8_t *)bytes, &style);
     }
