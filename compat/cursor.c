@@ -170,37 +170,14 @@ MDB_dbi mdb_cursor_dbi(MDB_cursor *cursor)
     return cursor != NULL ? cursor->dbi : 0;
 }
 
-/* What an operation answers that was called without an argument it needs; 0 when it needs none. */
-static int check_missing(const MDB_cursor *cursor, const MDB_val *key, const MDB_val *data,
-                         MDB_cursor_op op)
+/* LMDB's free list, which tools walk to count free pages: a plain tree that is always empty. */
+static int get_from_nothing(const MDB_val *key, const MDB_val *data, MDB_cursor_op op)
 {
     switch (op) {
-    case MDB_GET_BOTH:
-    case MDB_GET_BOTH_RANGE:
-        if (data == NULL)
-            return EINVAL;
-        if (!(cursor->tree_flags & MDB_DUPSORT))
-            return MDB_INCOMPATIBLE;
-        return key == NULL ? EINVAL : 0;
     case MDB_SET:
     case MDB_SET_KEY:
     case MDB_SET_RANGE:
-        return key == NULL ? EINVAL : 0;
-    case MDB_FIRST_DUP:
-    case MDB_LAST_DUP:
-    case MDB_GET_MULTIPLE:
-    case MDB_NEXT_MULTIPLE:
-    case MDB_PREV_MULTIPLE:
-        return data == NULL ? EINVAL : 0;
-    default:
-        return 0;
-    }
-}
-
-/* LMDB's free list, which tools walk to count free pages: a plain tree that is always empty. */
-static int get_from_nothing(MDB_cursor_op op)
-{
-    switch (op) {
+        return key == NULL ? EINVAL : MDB_NOTFOUND;
     case MDB_FIRST_DUP:
     case MDB_LAST_DUP:
     case MDB_GET_CURRENT:
@@ -210,9 +187,9 @@ static int get_from_nothing(MDB_cursor_op op)
     case MDB_GET_BOTH_RANGE:
     case MDB_NEXT_MULTIPLE:
     case MDB_PREV_MULTIPLE:
-        return MDB_INCOMPATIBLE;
+        return data == NULL ? EINVAL : MDB_INCOMPATIBLE;
     default:
-        return MDB_NOTFOUND;
+        return (unsigned)op > MDB_PREV_MULTIPLE ? EINVAL : MDB_NOTFOUND;
     }
 }
 
@@ -224,15 +201,8 @@ int mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_o
         return EINVAL;
     if (qs_compat_txn_blocked(cursor->txn))
         return MDB_BAD_TXN;
-    if ((unsigned)op > MDB_PREV_MULTIPLE)
-        return EINVAL;
-    if (key == NULL || data == NULL) {
-        rc = check_missing(cursor, key, data, op);
-        if (rc != 0)
-            return rc;
-    }
     if (cursor->handle == NULL)
-        return get_from_nothing(op);
+        return get_from_nothing(key, data, op);
     rc = ready(cursor);
     if (rc != 0)
         return rc;

@@ -1,7 +1,7 @@
 /* cache.c - committed versions; see cache.h.
  *
- * A chain is complete: its last version is the page as it was before any transaction of this process
- * (txn 0), so readers never need the map entry's base word while there is a head (M2).
+ * A chain is complete: its last version is the page as it was before any transaction of this
+ * process (txn 0), so readers never need the map entry's base word while there is a head (M2).
  * Invariants: C1 a version v below a newer one n is unlinked only when no live snapshot lies in
  * [v.txn, n.txn) and n.txn is visible, so that none can come.
  */
@@ -90,15 +90,15 @@ static void shorten(struct cache *cache, struct version *newer, txnid_t visible,
             newer = v;
             continue;
         }
-        /* release: a reader that follows the link sees an initialised version (acquire in view.c) */
+        /* release: a reader that follows the link sees an initialised version (acquire in view.c)
+         */
         atomic_store_explicit(&newer->older, atomic_load_explicit(&v->older, memory_order_relaxed),
                               memory_order_release);
         qs_retire_add(&cache->retire, v, visible);
     }
 }
 
-static void publish_one(struct cache *cache, struct placement *place, txnid_t txn,
-                        struct live live)
+static void publish_one(struct cache *cache, struct placement *place, txnid_t txn, struct live live)
 {
     struct map_entry *entry;
     int rc = qs_map_entry(&cache->map, place->pid, &entry);

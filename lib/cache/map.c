@@ -40,7 +40,6 @@ int qs_map_open(struct map *map, struct store *store, const struct array_root *r
         map->chunk = NULL;
         return ENOMEM;
     }
-    pthread_mutex_init(&map->load_lock, NULL);
     return 0;
 }
 
@@ -79,7 +78,6 @@ void qs_map_close(struct map *map)
             munmap((void *)bits, RUN_CHUNK_BYTES);
     }
     munmap((void *)map->runs, MAP_RUN_CHUNKS * sizeof *map->runs);
-    pthread_mutex_destroy(&map->load_lock);
 }
 
 int qs_map_chunk(struct map *map, pageid_t pid, struct map_entry **entry)
@@ -112,32 +110,28 @@ static int fill_entries(struct map *map, uint64_t leaf, const uint64_t *words)
         if (rc != 0)
             return rc;
         /* relaxed: the word guards nothing but itself; the page it names lies in the file (M1) */
-        atomic_compare_exchange_strong_explicit(&entry->base, &expected, word,
-                                                memory_order_relaxed, memory_order_relaxed);
+        atomic_compare_exchange_strong_explicit(&entry->base, &expected, word, memory_order_relaxed,
+                                                memory_order_relaxed);
     }
     return rc;
 }
 
-int qs_map_load(struct map *map, pageid_t pid)
+/* Fills the entries of the array leaf that holds `pid` where they are still 0. Afterwards the base
+ * of `pid` is 0 only when that page id was not handed out. */
+static int load(struct map *map, const struct array_root *root, pageid_t pid)
 {
     uint64_t leaf = pid / ARRAY_FANOUT;
     const uint64_t *words;
-    pthread_mutex_lock(&map->load_lock);
-    int rc = qs_array_leaf(map->store, &map->root, leaf, &words);
-    if (rc == 0 && words != NULL)
-        rc = fill_entries(map, leaf, words);
-    pthread_mutex_unlock(&map->load_lock);
-    return rc;
+    int rc = qs_array_leaf(map->store, root, leaf, &words);
+    return rc == 0 && words != NULL ? fill_entries(map, leaf, words) : rc;
 }
 
 void qs_map_set_root(struct map *map, const struct array_root *root)
 {
-    pthread_mutex_lock(&map->load_lock);
     map->root = *root;
-    pthread_mutex_unlock(&map->load_lock);
 }
 
-int qs_map_base(struct map *map, pageid_t pid, uint64_t *word)
+int qs_map_base_at(struct map *map, const struct array_root *root, pageid_t pid, uint64_t *word)
 {
     struct map_entry *entry;
     int rc = qs_map_entry(map, pid, &entry);
@@ -146,11 +140,16 @@ int qs_map_base(struct map *map, pageid_t pid, uint64_t *word)
     *word = atomic_load_explicit(&entry->base, memory_order_acquire);
     if (*word != 0)
         return 0;
-    rc = qs_map_load(map, pid);
+    rc = load(map, root, pid);
     if (rc != 0)
         return rc;
     *word = atomic_load_explicit(&entry->base, memory_order_acquire);
     return *word != 0 ? 0 : QS_E_PAGE_NOTFOUND;
+}
+
+int qs_map_base(struct map *map, pageid_t pid, uint64_t *word)
+{
+    return qs_map_base_at(map, &map->root, pid, word);
 }
 
 bool qs_map_run_verified(const struct map *map, uint64_t pgno)

@@ -1,23 +1,22 @@
 /* map.h - the mapping table: page id -> newest version, or the page in the file.
  *
- * Owns:    one entry of 16 bytes a page id, in chunks that come into being at first need; entries are
- *          filled from the file's map array (format/array.h) when first asked for.
- * Entry:   `head` newest version (NULL: none in memory); `base` word as in format/array.h: page
- *          number, `free` and `verified` bits. base == 0: not loaded yet.
- * Rules:   M1 only the writer changes entries, but for the `verified` bit and the first load, which
- *             any thread may do (compare-and-swap from 0, every racer brings the same word).
- *          M2 a reader that found no head and took the base looks at head again (rule 1, §2): the
- *             writer links a head before it changes the base.
- * Threads: qs_map_entry(), qs_map_load() and qs_map_base() from any thread, the rest under the writer
- *          mutex. Locks: load_lock (rank MAP), so that the array is not replaced under a load.
+ * Owns:    one entry of 16 bytes a page id, in chunks that come into being at first need; entries
+ * are filled from the file's map array (format/array.h) when first asked for. Entry:   `head`
+ * newest version (NULL: none in memory); `base` word as in format/array.h: page number, `free` and
+ * `verified` bits. base == 0: not loaded yet. Rules:   M1 only the writer changes entries, but for
+ * the `verified` bit and the first load, which any thread may do (compare-and-swap from 0, every
+ * racer brings the same word). M2 a reader that found no head and took the base looks at head again
+ * (rule 1, §2): the writer links a head before it changes the base. M3 an entry that is not loaded
+ * is the same in every map array since the map was opened, whose writer loads what it changes. So
+ * each view loads from the array of its own checkpoint, whose nodes its reader slot keeps from
+ * being reused by any process (rule 5). Threads: qs_map_entry() and qs_map_base_at() from any
+ * thread, the rest under the writer mutex.
  */
 #ifndef QS_CACHE_MAP_H
 #define QS_CACHE_MAP_H
 
 #include "cache/version.h"
 #include "store/array.h"
-
-#include <pthread.h>
 
 struct map_entry {
     _Atomic(struct version *) head; /* newest version */
@@ -32,16 +31,14 @@ struct map_entry {
 #define MAP_RUN_CHUNKS (1u << 14)
 
 struct map {
-    struct store *store;                   /* the file */
-    pthread_mutex_t load_lock;             /* guards `root` */
-    struct array_root root;                /* what entries are loaded from: the newest map array;
-                                              an entry that is not loaded is the same in all since */
-    _Atomic(struct map_entry *) *chunk;    /* MAP_CHUNKS pointers, demand-zero memory */
-    _Atomic(_Atomic uint64_t *) *runs;     /* bit a file page: the large value that starts there was
-                                              verified; in chunks, MAP_RUN_CHUNKS pointers */
-    _Atomic uint32_t chunk_end;            /* chunks from here on do not exist */
-    _Atomic uint32_t run_end;              /* the same for `runs` */
-    pageid_t head_end;                     /* page ids from here on never had a head (writer) */
+    struct store *store;                /* the file */
+    struct array_root root;             /* the newest map array (writer) */
+    _Atomic(struct map_entry *) *chunk; /* MAP_CHUNKS pointers, demand-zero memory */
+    _Atomic(_Atomic uint64_t *) *runs;  /* bit a file page: the large value that starts there was
+                                           verified; in chunks, MAP_RUN_CHUNKS pointers */
+    _Atomic uint32_t chunk_end;         /* chunks from here on do not exist */
+    _Atomic uint32_t run_end;           /* the same for `runs` */
+    pageid_t head_end;                  /* page ids from here on never had a head (writer) */
 };
 
 int qs_map_open(struct map *map, struct store *store, const struct array_root *root);
@@ -61,18 +58,17 @@ static inline int qs_map_entry(struct map *map, pageid_t pid, struct map_entry *
     return 0;
 }
 
-/* Fills the entries of the array leaf that holds `pid` where they are still 0. Afterwards the base
- * of `pid` is 0 only when that page id was never handed out. QS_E_CORRUPTED, ENOMEM. */
-int qs_map_load(struct map *map, pageid_t pid);
-
 /* A checkpoint replaced the map array. */
 void qs_map_set_root(struct map *map, const struct array_root *root);
 
-/* Loaded base word of `pid`; QS_E_PAGE_NOTFOUND when it was never handed out. */
+/* Base word of `pid`, loaded from the map array `root` at first need (M3); QS_E_PAGE_NOTFOUND when
+ * it was never handed out, QS_E_CORRUPTED, ENOMEM. */
+int qs_map_base_at(struct map *map, const struct array_root *root, pageid_t pid, uint64_t *word);
+/* The same from the newest map array. */
 int qs_map_base(struct map *map, pageid_t pid, uint64_t *word);
 
-/* Whether the large value that starts at file page `pgno` was verified; setting it. Losing a bit (no
- * memory for a chunk, a page beyond them) costs a repeated verification. */
+/* Whether the large value that starts at file page `pgno` was verified; setting it. Losing a bit
+ * (no memory for a chunk, a page beyond them) costs a repeated verification. */
 bool qs_map_run_verified(const struct map *map, uint64_t pgno);
 void qs_map_run_set(struct map *map, uint64_t pgno, bool verified);
 

@@ -8,8 +8,8 @@
 
 struct version *qs_version_new(enum version_kind kind, size_t page_bytes)
 {
-    size_t rounded = (page_bytes + VERSION_CLASS_BYTES - 1) / VERSION_CLASS_BYTES *
-                     VERSION_CLASS_BYTES;
+    size_t rounded =
+        (page_bytes + VERSION_CLASS_BYTES - 1) / VERSION_CLASS_BYTES * VERSION_CLASS_BYTES;
     struct version *version = malloc(sizeof *version + rounded);
     if (version == NULL)
         return NULL;

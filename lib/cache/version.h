@@ -28,8 +28,8 @@ struct version {
     struct page page[];              /* DELTA and WHOLE */
 };
 
-/* Allocates a version with a page of at least `page_bytes` (rounded up to a size class); kind, older
- * and txn are the caller's to set. NULL when there is no memory. */
+/* Allocates a version with a page of at least `page_bytes` (rounded up to a size class); kind,
+ * older and txn are the caller's to set. NULL when there is no memory. */
 struct version *qs_version_new(enum version_kind kind, size_t page_bytes);
 void qs_version_free(struct version *version);
 

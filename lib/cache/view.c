@@ -37,7 +37,7 @@ static int verify(const struct view *view, pageid_t pid, struct map_entry *entry
 static int verified_word(const struct view *view, pageid_t pid, struct map_entry *entry,
                          uint64_t *word)
 {
-    int rc = qs_map_base(view->map, pid, word);
+    int rc = qs_map_base_at(view->map, &view->root, pid, word);
     if (rc == 0 && (*word & MAP_WORD_VERIFIED) == 0)
         rc = verify(view, pid, entry, *word);
     return rc;
@@ -94,7 +94,8 @@ int qs_view_resolve(const struct view *view, pageid_t pid, struct image *image)
         if (head != NULL)
             return image_of_chain(view, head, image);
         rc = verified_word(view, pid, entry, &word);
-        /* M2: a head that came meanwhile belongs to a newer base than `word` may be, or an older. */
+        /* M2: a head that came meanwhile belongs to a newer base than `word` may be, or an older.
+         */
         if (atomic_load_explicit(&entry->head, memory_order_acquire) != NULL) {
             rc = 0;
             continue;
@@ -108,6 +109,20 @@ int qs_view_resolve(const struct view *view, pageid_t pid, struct image *image)
     return rc;
 }
 
+void qs_view_prefetch(const struct view *view, pageid_t pid)
+{
+    struct map_entry *entry;
+    if (qs_map_entry(view->map, pid, &entry) != 0)
+        return;
+    /* relaxed: nothing is read, and a wrong guess costs only time */
+    uint64_t word = atomic_load_explicit(&entry->base, memory_order_relaxed);
+    if ((word & MAP_WORD_VERIFIED) == 0)
+        return;
+    const char *page = (const char *)file_page(view, word & MAP_WORD_PGNO);
+    for (unsigned i = 0; i < QS_PAGE_BYTES; i += 64)
+        __builtin_prefetch(page + i);
+}
+
 int qs_view_committed(const struct view *view, pageid_t pid, struct version **head, pgno_t *base)
 {
     struct map_entry *entry;
@@ -115,7 +130,7 @@ int qs_view_committed(const struct view *view, pageid_t pid, struct version **he
     *head = NULL;
     int rc = qs_map_entry(view->map, pid, &entry);
     if (rc == 0)
-        rc = qs_map_base(view->map, pid, &word);
+        rc = qs_map_base_at(view->map, &view->root, pid, &word);
     if (rc == QS_E_PAGE_NOTFOUND) { /* a page id used for the first time */
         *base = 0;
         return 0;

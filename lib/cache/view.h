@@ -15,6 +15,7 @@ struct view {
     const uint8_t *file;    /* the map of the file it reads through (covers its snapshot) */
     txnid_t snapshot;       /* newest transaction it sees */
     const struct own *own;  /* a write transaction's versions, or NULL */
+    struct array_root root; /* map array of its checkpoint (M3) */
 };
 
 /* A page as a view sees it: `base`, and where the version is a mini-page, the delta over it. */
@@ -37,8 +38,8 @@ static inline int qs_view_image(const struct view *view, pageid_t pid, struct im
         uint64_t word = atomic_load_explicit(&entry->base, memory_order_acquire);
         if (head == NULL && (word & MAP_WORD_VERIFIED) != 0 &&
             atomic_load_explicit(&entry->head, memory_order_relaxed) == NULL) {
-            image->base = (const struct page *)(view->file +
-                                                ((word & MAP_WORD_PGNO) << QS_PAGE_SHIFT));
+            image->base =
+                (const struct page *)(view->file + ((word & MAP_WORD_PGNO) << QS_PAGE_SHIFT));
             image->delta = NULL;
             return 0;
         }
@@ -46,8 +47,18 @@ static inline int qs_view_image(const struct view *view, pageid_t pid, struct im
     return qs_view_resolve(view, pid, image);
 }
 
-/* The committed state of a page for a writer that is about to make its own version of it: the newest
- * published version (NULL: none) and the file page below it (0: none). Loaded and verified. */
+/* Ask for the bytes of a page (clean and seen before; else nothing happens), and for its map entry. */
+void qs_view_prefetch(const struct view *view, pageid_t pid);
+static inline void qs_view_prefetch_entry(const struct view *view, pageid_t pid)
+{
+    struct map_entry *entry;
+    if (qs_map_entry(view->map, pid, &entry) == 0)
+        __builtin_prefetch(entry);
+}
+
+/* The committed state of a page for a writer that is about to make its own version of it: the
+ * newest published version (NULL: none) and the file page below it (0: none). Loaded and verified.
+ */
 int qs_view_committed(const struct view *view, pageid_t pid, struct version **head, pgno_t *base);
 
 #endif

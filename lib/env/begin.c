@@ -1,8 +1,8 @@
 /* begin.c - beginning and ending transactions; see quickstep.h.
  *
- * A read transaction publishes (checkpoint, snapshot) in its slot and looks again: either nothing has
- * moved, or it takes the newer state. So whoever reclaims after moving the state either sees the slot
- * or is seen (engine rule 5). Nothing of the file is touched before.
+ * A read transaction publishes (checkpoint, snapshot) in its slot and looks again: either nothing
+ * has moved, or it takes the newer state. So whoever reclaims after moving the state either sees
+ * the slot or is seen (engine rule 5). Nothing of the file is touched before.
  */
 #include "env/env.h"
 
@@ -24,14 +24,16 @@ int qs_read_begin(struct qs_env *env, struct qs_txn *txn)
         if (newest > state.checkpoint) {
             qs_core_unuse(replica);
             int rc = qs_core_follow(core, newest);
-            if (rc != 0)
+            if (rc != 0) {
+                qs_reader_clear(txn->slot); /* an earlier round may have published */
                 return rc;
+            }
             continue;
         }
         qs_reader_publish(txn->slot, state.checkpoint, state.visible);
         qs_replica_state(replica, &again);
         if (again.sequence == state.sequence && qs_core_newest(core) <= state.checkpoint) {
-            qs_txn_init_read(txn, replica, &core->names, state.visible);
+            qs_txn_init_read(txn, replica, &core->names, &state);
             break;
         }
         qs_core_unuse(replica);
@@ -57,10 +59,8 @@ static int begin_read(struct qs_env *env, struct qs_txn *txn)
         return rc;
     txn->slot = reader;
     rc = qs_read_begin(env, txn);
-    if (rc != 0) {
-        qs_reader_clear(reader);
+    if (rc != 0)
         qs_slot_put(env, reader);
-    }
     return rc;
 }
 

@@ -1,8 +1,8 @@
 /* core.c - finding, opening and closing the core of a data file; following other processes.
  *
  * Owns:       the registry of this process's cores.
- * Invariants: E1 a replica's contents are freed only when it is no longer current and has no users; a
- *             user counts itself in first and then checks that the replica is still current.
+ * Invariants: E1 a replica's contents are freed only when it is no longer current and has no users;
+ * a user counts itself in first and then checks that the replica is still current.
  */
 #include "env/open.h"
 
@@ -118,12 +118,17 @@ uint64_t qs_core_newest(struct core *core)
     if (core->has_lock_file)
         /* seq_cst: read again after a slot was published, it decides who saw whom (rule 5) */
         return atomic_load(&qs_lockfile_header(core->lockfile)->checkpoint);
-    /* Without shared positions the meta pages themselves are looked at; a torn or foreign number
-     * only leads to reading them properly. */
+    /* Without shared positions the meta pages themselves are looked at. A number that would be news
+     * may stand in a torn page, so then they are read properly. */
     const struct meta *meta = (const struct meta *)(const void *)qs_store_map(core->store)->base;
     uint64_t a = ((const volatile struct meta *)meta)[0].checkpoint;
     uint64_t b = ((const volatile struct meta *)meta)[1].checkpoint;
-    return a > b ? a : b;
+    uint64_t have = atomic_load(&atomic_load(&core->current)->checkpoint);
+    struct meta valid;
+    bool fresh;
+    if (a <= have && b <= have)
+        return have;
+    return qs_meta_read(core->store, &valid, &fresh) == 0 && !fresh ? valid.checkpoint : have;
 }
 
 /* Frees the contents of replicas nobody uses (E1); under follow_lock. */
@@ -135,10 +140,29 @@ static void empty_unused(struct core *core)
             qs_replica_empty(r);
 }
 
+/* A new replica takes the place of the current one; under follow_lock. */
+static int start_replica(struct core *core, const struct meta *meta)
+{
+    struct replica *replica, *reuse = core->replicas;
+    while (reuse != NULL && !reuse->retired)
+        reuse = reuse->next;
+    int rc = qs_store_map_reserve(core->store, meta->high_water);
+    if (rc == 0)
+        rc = qs_replica_open(core->store, meta, reuse, &replica);
+    if (rc != 0)
+        return rc;
+    if (reuse == NULL) {
+        replica->next = core->replicas;
+        core->replicas = replica;
+    }
+    atomic_store(&core->current, replica);
+    empty_unused(core);
+    return 0;
+}
+
 int qs_core_follow(struct core *core, uint64_t newest)
 {
     struct meta meta;
-    struct replica *replica;
     bool fresh;
     int rc = 0;
     pthread_mutex_lock(&core->follow_lock);
@@ -147,20 +171,10 @@ int qs_core_follow(struct core *core, uint64_t newest)
         rc = qs_meta_read(core->store, &meta, &fresh);
         if (rc == 0 && fresh)
             rc = QS_CORRUPT();
-        /* Without shared positions `newest` was a guess. */
-        if (rc == 0 && meta.checkpoint > have) {
-            rc = qs_store_map_reserve(core->store, meta.high_water);
-            if (rc == 0)
-                rc = qs_replica_open(core->store, &meta, &replica);
-            if (rc == 0) {
-                replica->next = core->replicas;
-                core->replicas = replica;
-                atomic_store(&core->current, replica);
-                empty_unused(core);
-            }
-        } else if (rc == 0 && core->has_lock_file) {
+        if (rc == 0 && meta.checkpoint <= have)
             rc = QS_CORRUPT();
-        }
+        if (rc == 0)
+            rc = start_replica(core, &meta);
     }
     pthread_mutex_unlock(&core->follow_lock);
     return rc;

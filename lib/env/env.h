@@ -38,7 +38,7 @@ void qs_slots_close(struct qs_env *env);
 
 /* ---- transactions (begin.c, write.c) ---- */
 
-/* Takes a snapshot for `txn`, whose slot is set. */
+/* Takes a snapshot for `txn`, whose slot is set; on failure the slot has none. */
 int qs_read_begin(struct qs_env *env, struct qs_txn *txn);
 /* Gives it up; the slot stays. */
 void qs_read_end(struct qs_txn *txn);

@@ -92,7 +92,7 @@ static int start(struct core *core, const struct meta *meta, bool first)
     if (rc == 0)
         rc = qs_store_map_reserve(core->store, meta->high_water + 1);
     if (rc == 0)
-        rc = qs_replica_open(core->store, meta, &replica);
+        rc = qs_replica_open(core->store, meta, NULL, &replica);
     if (rc != 0)
         return rc;
     core->replicas = replica;

@@ -74,6 +74,37 @@ static int prepare(struct qs_env *env, struct qs_txn *txn, struct replica *repli
     return rc;
 }
 
+static void unlock_writer(struct core *core)
+{
+    if (core->has_lock_file)
+        qs_writer_unlock(core->lockfile);
+}
+
+/* The last writer died holding the mutex. If its meta page is out, that is the newest state,
+ * whatever the shared positions say: processes that opened the file since have started from it. */
+static int recover(struct core *core)
+{
+    struct lock_header *header = qs_lockfile_header(core->lockfile);
+    struct meta meta;
+    bool fresh;
+    qs_reader_check_dead(core->lockfile);
+    int rc = qs_meta_read(core->store, &meta, &fresh);
+    if (rc == 0 && fresh)
+        rc = QS_CORRUPT();
+    if (rc == 0 && meta.checkpoint <= atomic_load(&header->checkpoint))
+        return 0;
+    if (rc == 0)
+        rc = core->store->io->flush(core->store->file);
+    if (rc != 0) {
+        /* For good: the next to lock the mutex does not learn that anybody died. */
+        atomic_store(&header->failed, 1);
+        return rc;
+    }
+    atomic_store(&header->visible, meta.txn);
+    atomic_store(&header->checkpoint, meta.checkpoint);
+    return 0;
+}
+
 static int lock_writer(struct qs_env *env)
 {
     struct core *core = env->core;
@@ -83,15 +114,12 @@ static int lock_writer(struct qs_env *env)
     int rc = qs_writer_lock(core->lockfile, &recovered);
     if (rc == QS_E_PANIC)
         atomic_store(&core->panicked, true);
-    if (rc == 0 && recovered)
-        qs_reader_check_dead(core->lockfile);
+    if (rc == 0 && recovered) {
+        rc = recover(core);
+        if (rc != 0)
+            unlock_writer(core);
+    }
     return rc;
-}
-
-static void unlock_writer(struct core *core)
-{
-    if (core->has_lock_file)
-        qs_writer_unlock(core->lockfile);
 }
 
 /* The newest replica there is, with the mutex held. */

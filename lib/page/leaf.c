@@ -88,19 +88,6 @@ unsigned qs_leaf_search(const struct page *page, enum key_order order, const voi
     return search_as(page, ORDER_REVERSE, key, key_size, found);
 }
 
-void qs_leaf_entry(const struct page *page, unsigned i, struct entry *entry)
-{
-    assert(i < page->count);
-    const uint8_t *record = page_bytes(page) + off_get(page, false, i);
-    unsigned word = load16(record);
-
-    entry->key_size = word & KEY_SIZE_MASK;
-    entry->value_size = load16(record + 2);
-    entry->flags = (uint8_t)(word >> FLAGS_SHIFT);
-    entry->key = record + LEAF_RECORD_BYTES;
-    entry->value = record + LEAF_RECORD_BYTES + entry->key_size;
-}
-
 /* Writes the value, the padding and the words before the key. */
 static void write_value(uint8_t *record, const struct entry *entry)
 {

@@ -13,6 +13,8 @@
 #include "format/page.h"
 #include "page/key.h"
 
+#include <string.h>
+
 /* One leaf entry, pointing to where its bytes lie. */
 struct entry {
     const void *key;
@@ -33,6 +35,18 @@ struct separator {
  * it is zeroed; an inner page must get its first child by qs_inner_build() instead. */
 void qs_page_init(struct page *page, enum page_kind kind, unsigned level, size_t size);
 
+/* Asks for the lines a search in a leaf of usual size will want (header, look-ahead, offsets), all at
+ * once instead of one after the other. */
+static inline void qs_page_prefetch(const struct page *page)
+{
+    const char *line = (const char *)page;
+    __builtin_prefetch(line);
+    __builtin_prefetch(line + 64);
+    __builtin_prefetch(line + 128);
+    __builtin_prefetch(line + 192);
+    __builtin_prefetch(line + 256);
+}
+
 /* Bytes an entry (a separator) takes in a page: record, padding, look-ahead, offset, pid. */
 size_t qs_entry_bytes(size_t key_size, size_t value_size);
 size_t qs_separator_bytes(size_t key_size);
@@ -52,7 +66,20 @@ unsigned qs_leaf_search(const struct page *page, enum key_order order, const voi
                         size_t key_size, bool *found);
 
 /* Entry `i` (< count). */
-void qs_leaf_entry(const struct page *page, unsigned i, struct entry *entry);
+static inline void qs_leaf_entry(const struct page *page, unsigned i, struct entry *entry)
+{
+    const uint8_t *bytes = (const uint8_t *)page, *record;
+    uint16_t offset, word;
+    memcpy(&offset, bytes + PAGE_HEADER_BYTES + 4 * (size_t)page->count + 2 * (size_t)i,
+           sizeof offset);
+    record = bytes + offset;
+    memcpy(&word, record, sizeof word);
+    memcpy(&entry->value_size, record + 2, sizeof entry->value_size);
+    entry->key_size = word & 0x1ff;
+    entry->flags = (uint8_t)(word >> 9);
+    entry->key = record + 4;
+    entry->value = record + 4 + entry->key_size;
+}
 
 /* Inserts before entry `i` (its place by order). Compacts when the free bytes are scattered.
  * Returns false, page untouched, when it does not fit. Entry bytes must not lie in this page.

@@ -170,6 +170,8 @@ int qs_array_update(struct store *store, struct array_root *root, const uint64_t
             return rc;
         memcpy(image, &top, sizeof top);
         rc = qs_batch_write(up->batch); /* the recursion below reads it through the map */
+        if (rc == 0)
+            rc = qs_store_map_reserve(store, root->pgno + 1);
         if (rc != 0)
             return rc;
         root->levels++;

@@ -1,6 +1,7 @@
 /* meta.c - choosing, making and writing meta pages.
  *
- * Invariants: checkpoint n lies in page n mod 2, so writing one never touches the newest valid other.
+ * Invariants: checkpoint n lies in page n mod 2, so writing one never touches the newest valid
+ * other.
  */
 #include "store/store.h"
 

@@ -74,15 +74,17 @@ static int leaf_edit(struct space *space, uint64_t index, uint64_t **words)
     return 0;
 }
 
-/* Sets or clears the bits of a run. */
+/* Sets or clears the bits of a run: all of them or, on failure, none. */
 static int mark(struct space *space, uint64_t pgno, uint64_t count, bool used)
 {
-    uint64_t end = pgno + count;
-    while (pgno < end) {
-        uint64_t *words;
-        int rc = leaf_edit(space, pgno / SPACE_LEAF_PAGES, &words);
+    uint64_t end = pgno + count, *words;
+    for (uint64_t i = pgno / SPACE_LEAF_PAGES; i * SPACE_LEAF_PAGES < end; i++) {
+        int rc = leaf_edit(space, i, &words);
         if (rc != 0)
             return rc;
+    }
+    while (pgno < end) {
+        words = space->leaf[pgno / SPACE_LEAF_PAGES].words;
         uint64_t bit = pgno % SPACE_LEAF_PAGES, shift = bit % 64;
         uint64_t n = end - pgno < 64 - shift ? end - pgno : 64 - shift;
         uint64_t mask = (n == 64 ? ~0ull : (1ull << n) - 1) << shift;

@@ -42,6 +42,18 @@ int qs_cursor_last(struct cursor *cursor);
 int qs_cursor_next(struct cursor *cursor);
 int qs_cursor_prev(struct cursor *cursor);
 
+/* The common case of qs_cursor_next(), with the entry: true when the next item lies in the same leaf
+ * and nothing is in the way; false, nothing changed, otherwise. */
+static inline bool qs_cursor_step(struct cursor *c, struct entry *entry)
+{
+    const struct page *base = c->pos.image.base;
+    if (c->state != CURSOR_LIVE || c->deleted || c->pos.image.delta != NULL ||
+        c->pos.base_i + 1 >= base->count)
+        return false;
+    qs_leaf_entry(base, ++c->pos.base_i, entry);
+    return true;
+}
+
 /* On the first item >= `key`; *equal tells. QS_E_NOTFOUND: there is none, the cursor is at END. */
 int qs_cursor_seek(struct cursor *cursor, const void *key, size_t key_size, bool *equal);
 

@@ -67,7 +67,8 @@ int qs_large_settle(struct writer *w)
     ref.checksum = qs_crc32c(0, w->reserve.bytes, ref.size);
     memcpy(w->reserve.ref, &ref, sizeof ref);
     int rc = write_run(w, w->reserve.bytes, &ref);
-    free(w->reserve.bytes);
+    free(w->reserve.spent);
+    w->reserve.spent = w->reserve.bytes;
     w->reserve.bytes = NULL;
     return rc;
 }

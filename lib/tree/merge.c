@@ -1,8 +1,9 @@
 /* merge.c - merging pages that have become sparse, and shrinking the tree; see structure.h.
  *
  * Two neighbours under one parent become one page, which keeps the left one's page id; the range of
- * keys below the parent does not change, so no other page's fence does. A page whose neighbours are
- * too full stays as it is, even empty or with a single child.
+ * keys below the parent does not change, so no other page's fence does. An empty leaf always goes
+ * when its parent has another child; an inner page with a single child may stay where its
+ * neighbours are too full, and then its leaf, even empty.
  */
 #include "tree/structure.h"
 
@@ -75,9 +76,18 @@ static int merge_leaves(struct writer *w, struct tree_state *tree, const struct 
     return qs_writer_give_pid(w, pair->right);
 }
 
-/* Separators of both pages, the one between them pulled down; bytes they take in *bytes. */
-static unsigned join_separators(struct writer *w, const struct path *path,
-                                const struct pair *pair, size_t *bytes)
+/* The bytes both leaves take, and how many they may: what is all but gone is not to stay. */
+static size_t joined_leaves(const struct writer *w, const struct pair *pair, size_t *limit)
+{
+    size_t left = live_bytes(w, pair->left, &pair->left_image);
+    size_t right = live_bytes(w, pair->right, &pair->right_image);
+    *limit = left == 0 || right == 0 ? PAGE_CAPACITY : PAGE_MERGED_MAX;
+    return left + right;
+}
+
+/* Separators of both pages, the one between them pulled down; bytes they take, and may take. */
+static unsigned join_separators(struct writer *w, const struct path *path, const struct pair *pair,
+                                size_t *bytes, size_t *limit)
 {
     unsigned n = 0;
     const struct page *left = pair->left_image.base, *right = pair->right_image.base;
@@ -92,6 +102,7 @@ static unsigned join_separators(struct writer *w, const struct path *path,
     *bytes = 0;
     for (unsigned i = 0; i < n; i++)
         *bytes += qs_separator_bytes(w->separators[i].key_size);
+    *limit = left->count == 1 || right->count == 1 ? PAGE_CAPACITY : PAGE_MERGED_MAX;
     return n;
 }
 
@@ -110,7 +121,8 @@ static int merge_inner(struct writer *w, struct tree_state *tree, const struct p
     return qs_writer_give_pid(w, pair->right);
 }
 
-/* Takes the right child of a merged pair out of its parent, whose own version is left in the path. */
+/* Takes the right child of a merged pair out of its parent, whose own version is left in the path.
+ */
 static int drop_right(struct writer *w, const struct tree_state *tree, struct path *path,
                       const struct pair *pair)
 {
@@ -130,7 +142,7 @@ static int try_merge(struct writer *w, struct tree_state *tree, struct path *pat
 {
     struct pair pair;
     unsigned count = 0;
-    size_t bytes;
+    size_t bytes, limit;
     *merged = false;
     if (path->step[step].page->count < 2)
         return 0;
@@ -139,11 +151,10 @@ static int try_merge(struct writer *w, struct tree_state *tree, struct path *pat
         return rc;
     bool leaves = step + 1 == path->steps;
     if (leaves)
-        bytes = live_bytes(w, pair.left, &pair.left_image) +
-                live_bytes(w, pair.right, &pair.right_image);
+        bytes = joined_leaves(w, &pair, &limit);
     else
-        count = join_separators(w, path, &pair, &bytes);
-    if (bytes > PAGE_MERGED_MAX)
+        count = join_separators(w, path, &pair, &bytes, &limit);
+    if (bytes > limit)
         return 0;
     rc = leaves ? merge_leaves(w, tree, path, &pair) : merge_inner(w, tree, path, &pair, count);
     if (rc == 0)

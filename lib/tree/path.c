@@ -13,6 +13,8 @@ int qs_path_page(const struct view *view, pageid_t pid, unsigned level, struct i
     if (rc != 0)
         return rc;
     const struct page *page = image->base;
+    if (level == 0)
+        qs_page_prefetch(page);
     bool right = level == 0 ? page->kind == PAGE_LEAF
                             : page->kind == PAGE_INNER && page->level == level && page->count > 0;
     return right ? 0 : QS_CORRUPT();
@@ -48,9 +50,26 @@ int qs_path_find(struct path *path, const struct view *view, const struct tree_r
     if (record->depth == 0 || record->depth > PATH_STEPS_MAX || record->root > UINT32_MAX)
         return QS_CORRUPT();
     path->steps = record->depth - 1u;
+    path->run = 0;
     path->step[0].pid = (pageid_t)record->root;
     path->leaf = (pageid_t)record->root;
     return go_down(path, view, 0, order, goal, key, key_size);
+}
+
+/* A scan asks for the leaf after the one it enters, whole, and for the map entry of the one after
+ * that, so that both have come when it gets there. A second leaf in a row makes a scan: short ranges
+ * end before. */
+static void prefetch_ahead(struct path *path, const struct view *view, bool forward)
+{
+    if (path->run++ == 0)
+        return;
+    const struct path_step *step = &path->step[path->steps - 1];
+    unsigned count = step->page->count, last = forward ? count - 1u - step->index : step->index;
+    unsigned one = forward ? 1 : -1u;
+    if (last >= 1)
+        qs_view_prefetch(view, qs_inner_child(step->page, step->index + one));
+    if (last >= 2)
+        qs_view_prefetch_entry(view, qs_inner_child(step->page, step->index + 2 * one));
 }
 
 /* Takes the neighbouring child at the lowest step that has one, and its near edge below. */
@@ -66,6 +85,7 @@ static int move(struct path *path, const struct view *view, bool forward)
             path->step[i + 1].pid = child;
         else
             path->leaf = child;
+        prefetch_ahead(path, view, forward);
         return go_down(path, view, i + 1, ORDER_BYTES, forward ? PATH_FIRST : PATH_LAST, NULL, 0);
     }
     return QS_E_NOTFOUND;

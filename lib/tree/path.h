@@ -21,6 +21,7 @@ struct path_step {
 struct path {
     struct path_step step[PATH_STEPS_MAX]; /* from the root down */
     unsigned steps;                        /* inner pages: depth - 1 */
+    unsigned run;                          /* leaves moved to since it was found */
     pageid_t leaf;                         /* where it ends */
     struct image image;                    /* that leaf */
 };

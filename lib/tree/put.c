@@ -1,8 +1,8 @@
 /* put.c - storing a key; see tree.h.
  *
- * A put looks the key up, makes the leaf the writer's own, and edits the delta; a delta that outgrows
- * its class moves to a larger one, then becomes a whole page, and a leaf whose merged image would not
- * fit a page is split then and there.
+ * A put looks the key up, makes the leaf the writer's own, and edits the delta; a delta that
+ * outgrows its class moves to a larger one, then becomes a whole page, and a leaf whose merged
+ * image would not fit a page is split then and there.
  */
 #include "tree/structure.h"
 
@@ -19,10 +19,10 @@ struct job {
     struct tree_state *tree;
     struct put *put;
     struct path path;
-    struct leaf_pos pos; /* first live entry >= key */
-    bool exists;         /* it is the key's */
-    struct entry old;    /* the key's entry when it exists */
-    struct entry entry;  /* the new one */
+    struct leaf_pos pos;    /* first live entry >= key */
+    bool exists;            /* it is the key's */
+    struct entry old;       /* the key's entry when it exists */
+    struct entry entry;     /* the new one */
     struct large_ref large; /* its value, when large */
 };
 
@@ -56,8 +56,8 @@ static size_t bytes_of(const struct entry *e)
 static bool edit_page(struct job *job, struct version *v)
 {
     bool found;
-    unsigned i = qs_leaf_search(v->page, job->tree->order, job->entry.key, job->entry.key_size,
-                                &found);
+    unsigned i =
+        qs_leaf_search(v->page, job->tree->order, job->entry.key, job->entry.key_size, &found);
     if (found)
         return qs_leaf_replace(v->page, job->tree->order, i, &job->entry, &job->w->scratch);
     return qs_leaf_insert(v->page, job->tree->order, i, &job->entry, &job->w->scratch);
@@ -158,28 +158,38 @@ static int find(struct job *job)
                           job->put->key, job->put->key_size);
     if (rc != 0)
         return rc;
-    job->exists = qs_leaf_seek(&job->pos, &job->path.image, tree->order, job->put->key,
-                               job->put->key_size);
+    job->exists =
+        qs_leaf_seek(&job->pos, &job->path.image, tree->order, job->put->key, job->put->key_size);
     if (job->exists)
         qs_leaf_get(&job->pos, &job->old);
     return 0;
 }
 
-/* True when every key of the tree is less than the new one. */
-static bool is_last(const struct job *job)
+/* Whether every key of the tree is less than the new one. Leaves behind its own may be empty. */
+static int is_last(const struct job *job, bool *last)
 {
-    for (unsigned i = 0; i < job->path.steps; i++)
-        if (job->path.step[i].index + 1 < job->path.step[i].page->count)
-            return false;
-    return qs_leaf_at_end(&job->pos);
+    struct path path = job->path;
+    struct leaf_pos pos;
+    *last = qs_leaf_at_end(&job->pos);
+    while (*last) {
+        int rc = qs_path_next(&path, &job->w->view);
+        if (rc != 0)
+            return rc == QS_E_NOTFOUND ? 0 : rc;
+        *last = !qs_leaf_first(&pos, &path.image, job->tree->order);
+    }
+    return 0;
 }
 
 /* What stands in the way of the put. */
 static int check(struct job *job)
 {
     struct put *put = job->put;
-    if ((put->flags & QS_APPEND) != 0 && !is_last(job))
-        return QS_E_KEYEXIST;
+    if ((put->flags & QS_APPEND) != 0) {
+        bool last;
+        int rc = is_last(job, &last);
+        if (rc != 0 || !last)
+            return rc != 0 ? rc : QS_E_KEYEXIST;
+    }
     if (!job->exists)
         return 0;
     if ((put->flags & QS_NOOVERWRITE) != 0) {
@@ -194,8 +204,8 @@ static int make_entry(struct job *job)
 {
     struct put *put = job->put;
     size_t size = put->value.size;
-    job->entry = (struct entry){put->key, put->value.data, (uint16_t)put->key_size,
-                                (uint16_t)size, put->tree_record ? ENTRY_TREE : 0};
+    job->entry = (struct entry){put->key, put->value.data, (uint16_t)put->key_size, (uint16_t)size,
+                                put->tree_record ? ENTRY_TREE : 0};
     if (put->key_size + size <= ENTRY_INLINE_MAX) {
         /* Reserved space starts as what the key had, as LMDB's in-place overwrite does. */
         if ((put->flags & QS_RESERVE) != 0) {

@@ -27,7 +27,7 @@ void qs_writer_init(struct writer *w, struct map *map, struct store *store, stru
     w->free_pids = base->free_pids;
     w->used_pages = base->used_pages;
     w->limit_pages = base->limit_pages;
-    w->view = (struct view){map, qs_store_map(store)->base, base->txn - 1, &w->own};
+    w->view = (struct view){map, qs_store_map(store)->base, base->txn - 1, &w->own, map->root};
 }
 
 void qs_writer_free(struct writer *w)
@@ -36,9 +36,10 @@ void qs_writer_free(struct writer *w)
     free(w->freed);
     free(w->released);
     free(w->reserve.bytes);
+    free(w->reserve.spent);
     w->freed = NULL;
     w->released = NULL;
-    w->reserve.bytes = NULL;
+    w->reserve.bytes = w->reserve.spent = NULL;
 }
 
 /* Pops the chain of free page ids that the map holds. */

@@ -19,6 +19,7 @@ struct reserve {
     void *ref;             /* its struct large_ref (unaligned), in an own version that does not move
                               before the next change, which settles it first */
     pgno_t pgno;           /* its run */
+    void *spent;           /* the bytes before: input of the change that settled them may lie there */
 };
 
 struct writer {

@@ -1,7 +1,7 @@
 /* cursors.c - cursors of transactions: LMDB's operations in terms of positions; see quickstep.h.
  *
- * Trees without duplicates only: there the _DUP and _NODUP forms are those without, and what asks for
- * duplicates is QS_E_INCOMPATIBLE.
+ * Trees without duplicates only: there the _DUP and _NODUP forms are those without, and what asks
+ * for duplicates is QS_E_INCOMPATIBLE.
  */
 #include "txn/txn.h"
 
@@ -86,22 +86,28 @@ struct qs_tree *qs_cursor_tree(const struct qs_cursor *cursor)
 }
 
 /* Hands out the item the cursor is on; `key` NULL leaves the key alone. */
-static int hand_out(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *value)
+static int hand_out_entry(struct qs_cursor *cursor, const struct entry *entry, struct qs_val *key,
+                          struct qs_val *value)
 {
-    struct entry entry;
-    int rc = qs_cursor_entry(&cursor->at, &entry);
-    if (rc != 0)
-        return rc;
-    if (value != NULL) {
+    if (value != NULL && (entry->flags & ENTRY_LARGE) == 0) {
+        *value = (struct qs_val){entry->value_size, entry->value};
+    } else if (value != NULL) {
         struct qs_val found;
-        rc = qs_tree_value(cursor->at.view, &entry, &found);
+        int rc = qs_tree_value(cursor->at.view, entry, &found);
         if (rc != 0)
             return rc;
         *value = found;
     }
     if (key != NULL)
-        *key = (struct qs_val){entry.key_size, entry.key};
+        *key = (struct qs_val){entry->key_size, entry->key};
     return 0;
+}
+
+static int hand_out(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *value)
+{
+    struct entry entry;
+    int rc = qs_cursor_entry(&cursor->at, &entry);
+    return rc == 0 ? hand_out_entry(cursor, &entry, key, value) : rc;
 }
 
 static int seek(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *value,
@@ -119,8 +125,7 @@ static int seek(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *val
 }
 
 /* Operations on duplicates, in a tree that has none. */
-static int refuse(const struct qs_cursor *cursor, const struct qs_val *value,
-                  enum qs_cursor_op op)
+static int refuse(const struct qs_cursor *cursor, const struct qs_val *value, enum qs_cursor_op op)
 {
     bool needs_position = op == QS_FIRST_DUP || op == QS_LAST_DUP || op == QS_GET_MULTIPLE;
     if (value == NULL || (needs_position && cursor->at.state == CURSOR_UNSET))
@@ -131,24 +136,19 @@ static int refuse(const struct qs_cursor *cursor, const struct qs_val *value,
 static int next(struct cursor *at, enum qs_cursor_op op)
 {
     /* Right after a delete there is no further duplicate of what was deleted. */
-    if (op == QS_NEXT_DUP && at->deleted) {
-        at->deleted = false;
+    if (op == QS_NEXT_DUP && at->deleted)
         return QS_E_NOTFOUND;
-    }
     return qs_cursor_next(at);
 }
 
-int qs_cursor_get(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *value,
-                  enum qs_cursor_op op)
+static int get(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *value,
+               enum qs_cursor_op op)
 {
     int rc;
-    if (cursor->txn->status != TXN_READY)
-        return QS_E_BAD_TXN;
     switch (op) {
     case QS_GET_CURRENT:
-        rc = hand_out(cursor, key, value);
-        cursor->at.deleted = false;
-        return rc;
+        rc = 0;
+        break;
     case QS_SET:
     case QS_SET_KEY:
     case QS_SET_RANGE:
@@ -181,6 +181,20 @@ int qs_cursor_get(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *v
         return EINVAL;
     }
     return rc == 0 ? hand_out(cursor, key, value) : rc;
+}
+
+int qs_cursor_get(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *value,
+                  enum qs_cursor_op op)
+{
+    struct entry entry;
+    if (cursor->txn->status != TXN_READY)
+        return QS_E_BAD_TXN;
+    if (op == QS_NEXT && qs_cursor_step(&cursor->at, &entry))
+        return hand_out_entry(cursor, &entry, key, value);
+    int rc = get(cursor, key, value, op);
+    /* Whatever was asked for, and with whatever result: a step forward steps from here on. */
+    cursor->at.deleted = false;
+    return rc;
 }
 
 static int check_write(const struct qs_cursor *cursor)
@@ -255,8 +269,7 @@ int qs_cursor_del(struct qs_cursor *cursor, unsigned flags)
     struct qs_txn *txn = cursor->txn;
     struct tree_state *state = &txn->tree[cursor->tree->index]->state;
     memcpy(key, entry.key, entry.key_size);
-    rc = qs_txn_outcome(
-        txn, qs_tree_delete(txn->writer, state, key, entry.key_size, false));
+    rc = qs_txn_outcome(txn, qs_tree_delete(txn->writer, state, key, entry.key_size, false));
     if (rc == QS_E_INCOMPATIBLE)
         qs_txn_fail(txn);
     return rc;

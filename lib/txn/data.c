@@ -5,8 +5,7 @@
 
 #include <errno.h>
 
-int qs_get(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key,
-           struct qs_val *value)
+int qs_get(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, struct qs_val *value)
 {
     const struct tree_record *record;
     enum key_order order;
@@ -30,8 +29,8 @@ static int check_write(const struct qs_txn *txn)
     return txn->status == TXN_READY ? 0 : QS_E_BAD_TXN;
 }
 
-int qs_put(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key,
-           struct qs_val *value, unsigned flags)
+int qs_put(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, struct qs_val *value,
+           unsigned flags)
 {
     struct txn_tree *state;
     int rc = check_write(txn);
@@ -76,7 +75,8 @@ int qs_compare(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *a,
 {
     const struct tree_record *record;
     enum key_order order = ORDER_BYTES;
-    if (txn->status == TXN_READY)
+    /* A failed writer still knows its trees; a reader that was reset has no snapshot to look in. */
+    if (txn->status != TXN_RESET)
         qs_txn_record(txn, tree, &record, &order);
     return qs_key_compare(order, a->data, a->size, b->data, b->size);
 }

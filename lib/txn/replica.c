@@ -1,8 +1,8 @@
 /* replica.c - committed trees and the life of a process's picture; see replica.h.
  *
- * Invariant: R2 a tree without a chain was changed by no transaction of this replica, so its record in
- * the main tree is the same for every snapshot the replica serves, and whoever loads it first loads
- * it for all. The writer loads a tree's chain before it changes the tree.
+ * Invariant: R2 a tree without a chain was changed by no transaction of this replica, so its record
+ * in the main tree is the same for every snapshot the replica serves, and whoever loads it first
+ * loads it for all. The writer loads a tree's chain before it changes the tree.
  */
 #include "txn/replica.h"
 
@@ -45,33 +45,46 @@ static int head_slot(struct replica *r, uint32_t index, _Atomic(struct tree_vers
     return 0;
 }
 
-int qs_replica_open(struct store *store, const struct meta *meta, struct replica **out)
+static void take_meta(struct replica *r, const struct meta *meta)
 {
-    struct replica *r = calloc(1, sizeof *r);
+    r->meta = *meta;
+    atomic_store(&r->checkpoint, meta->checkpoint);
+    atomic_store(&r->visible, meta->txn);
+    atomic_store(&r->used_pages, meta->used_pages);
+    atomic_store(&r->map_pgno, meta->map.pgno);
+    atomic_store(&r->map_levels, meta->map.levels);
+}
+
+int qs_replica_open(struct store *store, const struct meta *meta, struct replica *reuse,
+                    struct replica **out)
+{
+    _Atomic(struct tree_version *) *slot;
+    /* `users` of a struct used again is left alone: late comers count themselves in and out. */
+    struct replica *r = reuse != NULL ? reuse : calloc(1, sizeof *r);
     if (r == NULL)
         return ENOMEM;
-    _Atomic(struct tree_version *) *slot;
     r->store = store;
-    r->meta = *meta;
-    atomic_init(&r->checkpoint, meta->checkpoint);
-    atomic_init(&r->visible, meta->txn);
-    atomic_init(&r->used_pages, meta->used_pages);
+    take_meta(r, meta);
     qs_retire_init(&r->retire, free);
     int rc = qs_cache_open(&r->cache, store, &meta->map);
-    if (rc != 0) {
-        free(r);
-        return rc;
-    }
+    if (rc != 0)
+        goto err_after_alloc;
     struct tree_version *main_tree = new_version(&meta->main, true, 0);
     rc = main_tree != NULL ? head_slot(r, 0, &slot) : ENOMEM;
-    if (rc != 0) {
-        free(main_tree);
-        qs_replica_free(r);
-        return rc;
-    }
+    if (rc != 0)
+        goto err_after_cache;
     atomic_init(slot, main_tree);
+    r->retired = false;
     *out = r;
     return 0;
+
+err_after_cache:
+    free(main_tree);
+    qs_replica_empty(r);
+err_after_alloc:
+    if (reuse == NULL)
+        free(r);
+    return rc;
 }
 
 void qs_replica_empty(struct replica *r)
@@ -112,6 +125,8 @@ void qs_replica_state(struct replica *r, struct replica_state *state)
         state->checkpoint = atomic_load_explicit(&r->checkpoint, memory_order_acquire);
         state->visible = atomic_load_explicit(&r->visible, memory_order_acquire);
         state->used_pages = atomic_load_explicit(&r->used_pages, memory_order_acquire);
+        state->map.pgno = atomic_load_explicit(&r->map_pgno, memory_order_acquire);
+        state->map.levels = atomic_load_explicit(&r->map_levels, memory_order_acquire);
         /* acquire loads above: this load comes after them */
     } while ((state->sequence & 1) != 0 ||
              atomic_load_explicit(&r->sequence, memory_order_acquire) != state->sequence);
@@ -122,10 +137,7 @@ void qs_replica_advance(struct replica *r, const struct meta *meta)
     uint64_t sequence = atomic_load_explicit(&r->sequence, memory_order_relaxed);
     /* seq_cst, all of them: once per commit, and they order against the slots' publication */
     atomic_store(&r->sequence, sequence + 1);
-    r->meta = *meta;
-    atomic_store(&r->checkpoint, meta->checkpoint);
-    atomic_store(&r->visible, meta->txn);
-    atomic_store(&r->used_pages, meta->used_pages);
+    take_meta(r, meta);
     atomic_store(&r->sequence, sequence + 2);
 }
 

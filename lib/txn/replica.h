@@ -1,10 +1,10 @@
 /* replica.h - a process's private picture of the database: committed pages and committed trees.
  *
- * It starts from a checkpoint and follows the transactions of this process; when another process has
- * made a checkpoint, a fresh one is started and the old lives until its readers have ended. A tree's
- * state is a chain of versions like a page's: the newest with txn <= snapshot counts; below the last
- * lies what the main tree's record says.
- * Threads: readers use what is atomic; the rest is under the writer mutex.
+ * It starts from a checkpoint and follows the transactions of this process; when another process
+ * has made a checkpoint, a fresh one is started and the old lives until its readers have ended. A
+ * tree's state is a chain of versions like a page's: the newest with txn <= snapshot counts; below
+ * the last lies what the main tree's record says. Threads: readers use what is atomic; the rest is
+ * under the writer mutex.
  */
 #ifndef QS_TXN_REPLICA_H
 #define QS_TXN_REPLICA_H
@@ -26,22 +26,26 @@ struct tree_version {
 #define TREE_CHUNK 256u
 
 struct replica {
-    struct cache cache;           /* pages */
-    struct retire retire;         /* tree versions unlinked */
-    struct store *store;          /* the file */
+    struct cache cache;   /* pages */
+    struct retire retire; /* tree versions unlinked */
+    struct store *store;  /* the file */
     _Atomic(_Atomic(struct tree_version *) *) head[TREES_MAX / TREE_CHUNK]; /* trees by index */
-    _Atomic uint64_t sequence;    /* odd while the three below change (writer); a reader that found
-                                     it even and unchanged has values that belong together */
-    _Atomic uint64_t checkpoint;  /* newest checkpoint in it */
-    _Atomic txnid_t visible;      /* newest transaction readers may see */
-    _Atomic uint64_t used_pages;  /* logical use at that checkpoint */
-    struct meta meta;             /* of that checkpoint (writer) */
-    _Atomic uint64_t users;       /* transactions that use it */
-    struct replica *next;         /* in the core's list */
-    bool retired;                 /* contents given back (under the core's lock) */
+    _Atomic uint64_t sequence;   /* odd while the five below change (writer); a reader that found
+                                    it even and unchanged has values that belong together */
+    _Atomic uint64_t checkpoint; /* newest checkpoint in it */
+    _Atomic txnid_t visible;     /* newest transaction readers may see */
+    _Atomic uint64_t used_pages; /* logical use at that checkpoint */
+    _Atomic uint64_t map_pgno;   /* its map array */
+    _Atomic uint32_t map_levels; /* of that array */
+    struct meta meta;            /* of that checkpoint (writer) */
+    _Atomic uint64_t users;      /* transactions that use it */
+    struct replica *next;        /* in the core's list */
+    bool retired;                /* contents given back (under the core's lock) */
 };
 
-int qs_replica_open(struct store *store, const struct meta *meta, struct replica **replica);
+/* `reuse` (may be NULL): an emptied replica whose struct to use. On failure it stays as it is. */
+int qs_replica_open(struct store *store, const struct meta *meta, struct replica *reuse,
+                    struct replica **replica);
 /* Gives back the contents, keeping the struct: late comers may still look at `users`. */
 void qs_replica_empty(struct replica *replica);
 void qs_replica_free(struct replica *replica);
@@ -53,6 +57,7 @@ struct replica_state {
     uint64_t checkpoint;
     txnid_t visible;
     uint64_t used_pages;
+    struct array_root map; /* `nodes` not filled in */
 };
 void qs_replica_state(struct replica *replica, struct replica_state *state);
 /* A checkpoint is complete: readers may see it. Everything it brings has been linked. */

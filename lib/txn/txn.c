@@ -8,14 +8,14 @@
 #include <string.h>
 
 void qs_txn_init_read(struct qs_txn *txn, struct replica *replica, struct names *names,
-                      txnid_t snapshot)
+                      const struct replica_state *state)
 {
     txn->replica = replica;
     txn->names = names;
-    txn->id = snapshot;
+    txn->id = state->visible;
     txn->status = TXN_READY;
-    txn->view = (struct view){&replica->cache.map, qs_store_map(replica->store)->base, snapshot,
-                              NULL};
+    txn->view = (struct view){&replica->cache.map, qs_store_map(replica->store)->base,
+                              state->visible, NULL, state->map};
 }
 
 int qs_txn_init_write(struct qs_txn *txn, struct replica *replica, struct names *names,
@@ -96,8 +96,8 @@ int qs_txn_tree(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree 
     return (*out)->exists ? 0 : QS_E_NOTFOUND;
 }
 
-int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree,
-                  const struct tree_record **record, enum key_order *order)
+int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
+                  enum key_order *order)
 {
     if (txn->writer != NULL) {
         struct txn_tree *state;
