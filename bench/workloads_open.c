@@ -57,8 +57,11 @@ static void kill_writer(struct run *run, volatile uint64_t *commits)
         run_fail(run, "cannot fork", 0);
     while (*commits < run->workload->batch) {
         usleep(2000);
-        if (waitpid(writer, &status, WNOHANG) == writer)
-            run_fail(run, run->outcome->error[0] != '\0' ? run->outcome->error : "writer died", 0);
+        if (waitpid(writer, &status, WNOHANG) == writer) {
+            if (run->outcome->error[0] != '\0') /* it has said why */
+                _exit(1);
+            run_fail(run, "the writer died", 0);
+        }
     }
     kill(writer, SIGKILL);
     waitpid(writer, &status, 0);

@@ -43,6 +43,14 @@ static void unlink_cursor(MDB_cursor *cursor)
     cursor->link = NULL;
 }
 
+void qs_compat_cursors_act_in(MDB_txn *ancestor, MDB_txn *txn)
+{
+    for (; ancestor != NULL; ancestor = ancestor->parent) {
+        for (MDB_cursor *cursor = ancestor->cursors; cursor != NULL; cursor = cursor->next)
+            cursor->txn = txn;
+    }
+}
+
 void qs_compat_cursors_free(MDB_txn *txn)
 {
     while (txn->cursors != NULL) {
@@ -89,6 +97,9 @@ static int ready(MDB_cursor *cursor)
     rc = qs_compat_handle_use(txn, cursor->dbi, cursor->handle);
     if (rc != 0)
         return qs_compat_error(rc);
+    /* An engine cursor opened now would end with the child that this cursor only works for. */
+    if (cursor->qs == NULL && txn != cursor->home)
+        return MDB_BAD_TXN;
     if (cursor->qs == NULL || cursor->round != txn->round)
         return qs_compat_error(attach(cursor));
     return 0;
@@ -113,7 +124,7 @@ int mdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor)
     opened = calloc(1, sizeof *opened);
     if (opened == NULL)
         return ENOMEM;
-    opened->txn = txn;
+    opened->txn = opened->home = txn;
     opened->dbi = dbi;
     if (!free_list) {
         opened->handle = handle;
@@ -134,7 +145,7 @@ void mdb_cursor_close(MDB_cursor *cursor)
     if (cursor == NULL)
         return;
     if (cursor->link != NULL) {
-        if (cursor->txn->state & TXN_HAS_CHILD) /* it works for the child; LMDB leaves it, too */
+        if (cursor->txn != cursor->home) /* it works for a child; LMDB leaves it, too */
             return;
         unlink_cursor(cursor);
     }
@@ -156,7 +167,7 @@ int mdb_cursor_renew(MDB_txn *txn, MDB_cursor *cursor)
         return EINVAL;
     if (txn->state & TXN_BLOCKED)
         return MDB_BAD_TXN;
-    cursor->txn = txn;
+    cursor->txn = cursor->home = txn;
     return cursor->handle != NULL ? qs_compat_error(attach(cursor)) : MDB_SUCCESS;
 }
 

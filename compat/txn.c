@@ -20,15 +20,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What LMDB answers before it tries to nest. Nested transactions are not in the engine yet: where
- * LMDB would begin one, the answer is EINVAL. That last line is all that has to go. */
+/* What LMDB answers before it tries to nest. */
 static int check_nesting(const MDB_env *env, const MDB_txn *parent, unsigned flags)
 {
     if (parent->state & TXN_RDONLY)
         return EINVAL;
     if ((flags & MDB_RDONLY) || (env->flags & MDB_WRITEMAP) || qs_compat_txn_blocked(parent))
         return MDB_BAD_TXN;
-    return EINVAL;
+    return 0;
 }
 
 /* Takes the newest state of the handle table; nothing in it has been checked. */
@@ -48,6 +47,7 @@ static void attach_child(MDB_txn *parent, MDB_txn *child)
     child->main_flags = parent->main_flags;
     parent->child = child;
     parent->state |= TXN_HAS_CHILD;
+    qs_compat_cursors_act_in(parent, child);
 }
 
 /* A transaction object around the engine's; `begun->qs` has just begun. */
@@ -143,6 +143,7 @@ static void end(MDB_txn *txn, bool commit)
     if (txn->parent != NULL) {
         if (commit)
             txn->parent->main_flags = txn->main_flags;
+        qs_compat_cursors_act_in(txn->parent, txn->parent);
         txn->parent->child = NULL;
         txn->parent->state &= ~(unsigned)TXN_HAS_CHILD;
     }

@@ -7,6 +7,7 @@
 #include "env/env.h"
 
 #include "base/error.h"
+#include "txn/nested.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -67,15 +68,19 @@ static int begin_read(struct qs_env *env, struct qs_txn *txn)
 int qs_txn_begin(struct qs_env *env, struct qs_txn *parent, unsigned flags, struct qs_txn **out)
 {
     bool read = (flags & QS_RDONLY) != 0;
-    if (parent != NULL)
-        return EINVAL;
     if (!read && (env->open_flags & QS_RDONLY) != 0)
         return EACCES;
+    if (parent != NULL && (read || parent->writer == NULL))
+        return EINVAL;
+    if (parent != NULL && parent->status != TXN_READY)
+        return QS_E_BAD_TXN;
     struct qs_txn *txn = calloc(1, sizeof *txn);
     if (txn == NULL)
         return ENOMEM;
     txn->env = env;
-    int rc = read ? begin_read(env, txn) : qs_write_begin(env, txn);
+    int rc = parent != NULL ? qs_nested_begin(parent, txn)
+             : read         ? begin_read(env, txn)
+                            : qs_write_begin(env, txn);
     if (rc != 0) {
         free(txn);
         return rc;
@@ -98,6 +103,11 @@ int qs_txn_commit(struct qs_txn *txn)
         end_read(txn);
         return 0;
     }
+    if (txn->parent != NULL) {
+        int nested_rc = qs_nested_commit(txn);
+        free(txn);
+        return nested_rc;
+    }
     int rc = txn->status == TXN_READY ? 0 : QS_E_BAD_TXN;
     int end_rc = qs_write_end(txn->env, txn, rc == 0);
     free(txn);
@@ -110,7 +120,10 @@ void qs_txn_abort(struct qs_txn *txn)
         end_read(txn);
         return;
     }
-    qs_write_end(txn->env, txn, false);
+    if (txn->parent != NULL)
+        qs_nested_abort(txn);
+    else
+        qs_write_end(txn->env, txn, false);
     free(txn);
 }
 

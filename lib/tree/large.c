@@ -34,6 +34,33 @@ static int extend_map(struct writer *w)
     return 0;
 }
 
+/* A nested level remembers what it allocated: its abort gives that back, and only that (N2). The top
+ * level need not: its abort takes all of the free space back to where it began. */
+static int remember_run(struct writer *w, uint64_t pgno, uint64_t pages)
+{
+    if (w->own.parent == NULL)
+        return 0;
+    int rc = qs_vector_reserve((void **)&w->allocated, &w->allocated_capacity,
+                               w->allocated_count + 1, sizeof *w->allocated);
+    if (rc == 0)
+        w->allocated[w->allocated_count++] = (struct pending_run){pgno, w->checkpoint, 0, pages};
+    else
+        qs_space_free(w->space, pgno, pages);
+    return rc;
+}
+
+/* Takes a run off the list of those this level allocated; true when it was on it. */
+static bool forget_run(struct writer *w, uint64_t pgno)
+{
+    for (size_t i = w->allocated_count; i-- > 0;) {
+        if (w->allocated[i].pgno != pgno)
+            continue;
+        w->allocated[i] = w->allocated[--w->allocated_count];
+        return true;
+    }
+    return w->own.parent == NULL;
+}
+
 int qs_large_write(struct writer *w, const void *bytes, size_t size, struct large_ref *ref)
 {
     uint64_t pages = qs_large_pages(size);
@@ -46,6 +73,9 @@ int qs_large_write(struct writer *w, const void *bytes, size_t size, struct larg
     if (rc != 0)
         return rc;
     w->used_pages += pages;
+    rc = remember_run(w, ref->pgno, pages);
+    if (rc != 0)
+        return rc;
     if (bytes != NULL) {
         ref->checksum = qs_crc32c(0, bytes, size);
         rc = write_run(w, bytes, ref);
@@ -76,14 +106,19 @@ int qs_large_settle(struct writer *w)
 int qs_large_release(struct writer *w, const struct large_ref *ref)
 {
     uint64_t pages = qs_large_pages(ref->size);
+    struct pending_run run = {ref->pgno, ref->checkpoint, 0, pages};
     w->used_pages -= pages;
-    if (ref->checkpoint == w->checkpoint)
-        return qs_space_free(w->space, ref->pgno, pages);
+    return qs_large_release_run(w, &run);
+}
+
+int qs_large_release_run(struct writer *w, const struct pending_run *run)
+{
+    if (run->born == w->checkpoint && forget_run(w, run->pgno))
+        return qs_space_free(w->space, run->pgno, run->pages);
     int rc = qs_vector_reserve((void **)&w->released, &w->released_capacity,
                                w->released_count + 1, sizeof *w->released);
     if (rc == 0)
-        w->released[w->released_count++] =
-            (struct pending_run){ref->pgno, ref->checkpoint, 0, pages};
+        w->released[w->released_count++] = *run;
     return rc;
 }
 

@@ -35,10 +35,12 @@ void qs_writer_free(struct writer *w)
     qs_own_free(&w->own);
     free(w->freed);
     free(w->released);
+    free(w->allocated);
     free(w->reserve.bytes);
     free(w->reserve.spent);
     w->freed = NULL;
     w->released = NULL;
+    w->allocated = NULL;
     w->reserve.bytes = w->reserve.spent = NULL;
 }
 

@@ -44,6 +44,10 @@ struct writer {
     size_t released_count;
     size_t released_capacity;
 
+    struct pending_run *allocated; /* nested: runs this level allocated and has not freed */
+    size_t allocated_count;
+    size_t allocated_capacity;
+
     struct reserve reserve;
     bool changed;              /* something visible changed */
 
@@ -68,6 +72,14 @@ struct writer_base {
 void qs_writer_init(struct writer *writer, struct map *map, struct store *store,
                     struct space *space, const struct writer_base *base);
 void qs_writer_free(struct writer *writer);
+
+/* A nested level: starts from the parent's state, with own versions over the parent's. */
+void qs_writer_init_child(struct writer *child, const struct writer *parent);
+/* Hands what the child did to its parent (the child is still to be freed). ENOMEM, QS_E_CORRUPTED:
+ * the parent is half changed. */
+int qs_writer_merge(struct writer *parent, struct writer *child);
+/* Gives back what the child allocated. */
+int qs_writer_drop(struct writer *child);
 
 /* Takes a page id and counts its page: QS_E_MAP_FULL. */
 int qs_writer_take_pid(struct writer *writer, pageid_t *pid);
@@ -97,6 +109,8 @@ void qs_writer_image(const struct writer *writer, const struct version *version,
 int qs_large_write(struct writer *writer, const void *bytes, size_t size, struct large_ref *ref);
 /* The run of `ref` is no longer referred to. */
 int qs_large_release(struct writer *writer, const struct large_ref *ref);
+/* The same by pages, for runs on `released` of a level that has ended; counts nothing. */
+int qs_large_release_run(struct writer *writer, const struct pending_run *run);
 /* Takes over what the user filled in. To be called before every change and at commit. */
 int qs_large_settle(struct writer *writer);
 static inline uint64_t qs_large_pages(uint64_t size)

@@ -1,6 +1,7 @@
 /* txn.h - a transaction: a view, its trees' states, its cursors, and for a writer its changes.
  *
  *   read:   READY <-> RESET (renew)            write:   READY -> FAILED
+ *                                              write:   READY <-> PARENT (a child lives) -> FAILED
  *   Both end in being freed, by the floor above, which owns slots, mutexes and the file.
  */
 #ifndef QS_TXN_TXN_H
@@ -11,13 +12,15 @@
 #include "tree/writer.h"
 #include "txn/replica.h"
 
-enum txn_status { TXN_READY, TXN_RESET, TXN_FAILED };
+enum txn_status { TXN_READY, TXN_RESET, TXN_FAILED, TXN_PARENT };
 
 /* A tree as a write transaction has it. */
 struct txn_tree {
     struct tree_state state; /* record, cursors */
     bool exists;             /* false: dropped in this transaction */
 };
+
+struct cursor_mark;
 
 struct qs_txn {
     struct replica *replica;    /* committed state it reads */
@@ -29,13 +32,16 @@ struct qs_txn {
     struct txn_tree **tree;     /* write: by tree index, NULL while not touched */
     size_t tree_count;          /* entries in `tree` */
     struct qs_cursor *cursors;  /* write: all cursors open in it */
+    struct qs_txn *parent;      /* write: the transaction it is nested in, or NULL */
+    struct cursor_mark *marks;  /* nested: where the ancestors' cursors were (nested.c) */
     struct qs_env *env;         /* for the floor above */
     void *slot;                 /* read: reader slot, for the floor above */
 };
 
 struct qs_cursor {
     struct cursor at;           /* the position */
-    struct qs_txn *txn;         /* transaction it was opened in or renewed into */
+    struct qs_txn *txn;         /* transaction it acts in: where it was opened or renewed into, or
+                                   that one's live descendant */
     struct qs_tree *tree;
     bool of_writer;             /* opened in a write transaction (which frees it) */
     struct qs_cursor *next;     /* in txn->cursors */

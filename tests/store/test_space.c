@@ -174,10 +174,10 @@ static void readers_come_and_go(struct world *world)
     uint64_t kind = scratch_random(&world->random) % 8;
     if (kind == 0 && world->reader_count < READERS_MAX)
         world->reader[world->reader_count++] = world->meta.checkpoint;
-    else if (kind == 1 && world->reader_count > 0)
-        world->reader[scratch_random(&world->random) % world->reader_count] =
-            world->reader[world->reader_count - 1],
-                                                       world->reader_count--;
+    if (kind == 1 && world->reader_count > 0) {
+        size_t index = scratch_random(&world->random) % world->reader_count;
+        world->reader[index] = world->reader[--world->reader_count];
+    }
 }
 
 static void reopen(struct world *world)

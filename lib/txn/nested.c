@@ -1,0 +1,216 @@
+/* nested.c - nested transactions; see nested.h.
+ *
+ * Invariants: N1 while a child lives, every cursor of its ancestors is in a list of the child's trees,
+ *             and is SAVED, END or UNSET, so that nothing points into pages of a level above.
+ *             N2 a run that no commit refers to is freed by the level that allocated it: a level frees
+ *             its own at once, and leaves those of its ancestors on `released` until it commits.
+ */
+#include "txn/nested.h"
+
+#include "base/error.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where a cursor of an ancestor was when the child began. */
+struct cursor_mark {
+    struct cursor_mark *next; /* in child->marks */
+    struct cursor *cursor;
+    struct qs_txn *txn;       /* in which it acted */
+    uint32_t tree;            /* index of its tree */
+    enum cursor_state state;
+    bool deleted;
+    uint16_t key_size;
+    uint8_t key[];            /* with CURSOR_SAVED */
+};
+
+static struct qs_cursor *whole_cursor(struct cursor *at)
+{
+    return (struct qs_cursor *)(void *)((char *)at - offsetof(struct qs_cursor, at));
+}
+
+static void point_cursor(struct cursor *at, struct qs_txn *txn, uint32_t tree)
+{
+    at->view = &txn->writer->view;
+    at->record = &txn->tree[tree]->state.record;
+    at->order = txn->tree[tree]->state.order;
+    whole_cursor(at)->txn = txn;
+}
+
+/* Remembers where the cursors of one of the parent's trees are. */
+static int mark_cursors(struct qs_txn *parent, struct qs_txn *child, uint32_t tree)
+{
+    struct tree_state *state = &parent->tree[tree]->state;
+    int rc = qs_cursors_save(state);
+    for (struct cursor *c = state->cursors; rc == 0 && c != NULL; c = c->next) {
+        size_t key_size = c->state == CURSOR_SAVED ? c->key_size : 0;
+        struct cursor_mark *mark = malloc(sizeof *mark + key_size);
+        if (mark == NULL)
+            return ENOMEM;
+        *mark = (struct cursor_mark){child->marks, c,          parent, tree,
+                                     c->state,     c->deleted, (uint16_t)key_size};
+        memcpy(mark->key, c->key, key_size);
+        child->marks = mark;
+    }
+    return rc;
+}
+
+static void free_marks(struct qs_txn *child)
+{
+    while (child->marks != NULL) {
+        struct cursor_mark *mark = child->marks;
+        child->marks = mark->next;
+        free(mark);
+    }
+}
+
+/* Copies of the parent's tree states; the cursors come along in take_cursors(). */
+static int copy_trees(struct qs_txn *parent, struct qs_txn *child)
+{
+    child->tree = calloc(parent->tree_count + 1, sizeof(struct txn_tree *));
+    if (child->tree == NULL)
+        return ENOMEM;
+    child->tree_count = parent->tree_count;
+    for (uint32_t i = 0; i < parent->tree_count; i++) {
+        if (parent->tree[i] == NULL)
+            continue;
+        child->tree[i] = malloc(sizeof *child->tree[i]);
+        if (child->tree[i] == NULL)
+            return ENOMEM;
+        *child->tree[i] = *parent->tree[i];
+        child->tree[i]->state.cursors = NULL;
+        int rc = mark_cursors(parent, child, i);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* N1. Cannot fail, so that a begin either happens or does not. */
+static void take_cursors(struct qs_txn *parent, struct qs_txn *child)
+{
+    for (uint32_t i = 0; i < parent->tree_count; i++) {
+        if (parent->tree[i] == NULL)
+            continue;
+        child->tree[i]->state.cursors = parent->tree[i]->state.cursors;
+        parent->tree[i]->state.cursors = NULL;
+        for (struct cursor *c = child->tree[i]->state.cursors; c != NULL; c = c->next)
+            point_cursor(c, child, i);
+    }
+}
+
+int qs_nested_begin(struct qs_txn *parent, struct qs_txn *child)
+{
+    int rc = qs_txn_outcome(parent, qs_large_settle(parent->writer));
+    if (rc != 0)
+        return rc;
+    child->writer = malloc(sizeof *child->writer);
+    if (child->writer == NULL)
+        return ENOMEM;
+    qs_writer_init_child(child->writer, parent->writer);
+    child->replica = parent->replica;
+    child->names = parent->names;
+    child->id = parent->id;
+    rc = copy_trees(parent, child);
+    if (rc != 0) {
+        free_marks(child);
+        qs_txn_close(child);
+        return rc;
+    }
+    take_cursors(parent, child);
+    child->status = TXN_READY;
+    child->parent = parent;
+    parent->status = TXN_PARENT;
+    return 0;
+}
+
+/* Frees the cursors that were opened in the child. */
+static void close_own_cursors(struct qs_txn *child)
+{
+    while (child->cursors != NULL)
+        qs_cursor_close(child->cursors);
+}
+
+/* Hands the child's tree states to the parent, cursors included; they stay where they are. */
+static int merge_trees(struct qs_txn *child)
+{
+    struct qs_txn *parent = child->parent;
+    if (child->tree_count > parent->tree_count) {
+        struct txn_tree **grown = realloc(parent->tree, child->tree_count * sizeof *grown);
+        if (grown == NULL)
+            return ENOMEM;
+        memset(grown + parent->tree_count, 0,
+               (child->tree_count - parent->tree_count) * sizeof *grown);
+        parent->tree = grown;
+        parent->tree_count = child->tree_count;
+    }
+    for (uint32_t i = 0; i < child->tree_count; i++) {
+        if (child->tree[i] == NULL)
+            continue;
+        qs_cursors_save(&child->tree[i]->state);
+        free(parent->tree[i]);
+        parent->tree[i] = child->tree[i];
+        child->tree[i] = NULL;
+        for (struct cursor *c = parent->tree[i]->state.cursors; c != NULL; c = c->next)
+            point_cursor(c, parent, i);
+    }
+    return 0;
+}
+
+int qs_nested_commit(struct qs_txn *child)
+{
+    struct qs_txn *parent = child->parent;
+    assert(parent->status == TXN_PARENT);
+    int rc = child->status == TXN_READY ? qs_large_settle(child->writer) : QS_E_BAD_TXN;
+    if (rc == 0) {
+        close_own_cursors(child);
+        rc = merge_trees(child);
+    }
+    if (rc == 0)
+        rc = qs_writer_merge(parent->writer, child->writer);
+    if (rc != 0) {
+        qs_nested_abort(child);
+        parent->status = TXN_FAILED;
+        return rc;
+    }
+    free_marks(child);
+    qs_txn_close(child);
+    parent->status = TXN_READY;
+    return 0;
+}
+
+/* Puts the ancestors' cursors back where they were. */
+static void restore_cursors(struct qs_txn *child)
+{
+    for (uint32_t i = 0; i < child->tree_count; i++)
+        if (child->tree[i] != NULL)
+            child->tree[i]->state.cursors = NULL;
+    for (struct cursor_mark *mark = child->marks; mark != NULL; mark = mark->next) {
+        struct cursor *c = mark->cursor;
+        struct txn_tree *tree = mark->txn->tree[mark->tree];
+        c->state = mark->state;
+        c->deleted = mark->deleted;
+        c->key_size = mark->key_size;
+        memcpy(c->key, mark->key, mark->key_size);
+        c->next = tree->state.cursors;
+        tree->state.cursors = c;
+        point_cursor(c, mark->txn, mark->tree);
+    }
+}
+
+void qs_nested_abort(struct qs_txn *child)
+{
+    struct qs_txn *parent = child->parent;
+    close_own_cursors(child);
+    /* After a commit that failed half way the parent's lists hold what the marks are about to add. */
+    for (uint32_t i = 0; i < parent->tree_count; i++)
+        if (parent->tree[i] != NULL)
+            parent->tree[i]->state.cursors = NULL;
+    restore_cursors(child);
+    free_marks(child);
+    int rc = qs_writer_drop(child->writer);
+    qs_txn_close(child);
+    parent->status = rc == 0 ? TXN_READY : TXN_FAILED;
+}
