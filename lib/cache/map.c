@@ -31,12 +31,12 @@ int qs_map_open(struct map *map, struct store *store, const struct array_root *r
     map->root = *root;
     map->chunk_end = 0;
     map->head_end = 0;
-    map->chunk = zeroed(MAP_CHUNKS * sizeof *map->chunk);
-    map->runs = zeroed(MAP_RUN_CHUNKS * sizeof *map->runs);
+    map->chunk = calloc(MAP_CHUNKS, sizeof *map->chunk);
+    map->runs = calloc(MAP_RUN_CHUNKS, sizeof *map->runs);
     map->run_end = 0;
     if (map->chunk == NULL || map->runs == NULL) {
         if (map->chunk != NULL)
-            munmap((void *)map->chunk, MAP_CHUNKS * sizeof *map->chunk);
+            free((void *)map->chunk);
         map->chunk = NULL;
         return ENOMEM;
     }
@@ -69,7 +69,7 @@ void qs_map_close(struct map *map)
         free_versions(chunk, used < MAP_CHUNK_ENTRIES ? used : MAP_CHUNK_ENTRIES);
         munmap(chunk, MAP_CHUNK_ENTRIES * sizeof *chunk);
     }
-    munmap((void *)map->chunk, MAP_CHUNKS * sizeof *map->chunk);
+    free((void *)map->chunk);
     map->chunk = NULL;
     uint32_t run_end = atomic_load_explicit(&map->run_end, memory_order_relaxed);
     for (size_t i = 0; i < run_end; i++) {
@@ -77,7 +77,7 @@ void qs_map_close(struct map *map)
         if (bits != NULL)
             munmap((void *)bits, RUN_CHUNK_BYTES);
     }
-    munmap((void *)map->runs, MAP_RUN_CHUNKS * sizeof *map->runs);
+    free((void *)map->runs);
 }
 
 int qs_map_chunk(struct map *map, pageid_t pid, struct map_entry **entry)

@@ -23,17 +23,17 @@ struct map_entry {
     _Atomic uint64_t base;          /* MAP_WORD_* */
 };
 
-#define MAP_CHUNK_SHIFT 16
+#define MAP_CHUNK_SHIFT 20
 #define MAP_CHUNK_ENTRIES (1u << MAP_CHUNK_SHIFT)
 #define MAP_CHUNKS (1u << (32 - MAP_CHUNK_SHIFT))
 
-#define MAP_RUN_SHIFT 18 /* file pages a chunk of run bits speaks for: 1 GiB of file */
-#define MAP_RUN_CHUNKS (1u << 14)
+#define MAP_RUN_SHIFT 22 /* file pages a chunk of run bits speaks for: 16 GiB of file */
+#define MAP_RUN_CHUNKS (1u << 10)
 
 struct map {
     struct store *store;                /* the file */
     struct array_root root;             /* the newest map array (writer) */
-    _Atomic(struct map_entry *) *chunk; /* MAP_CHUNKS pointers, demand-zero memory */
+    _Atomic(struct map_entry *) *chunk; /* MAP_CHUNKS pointers to demand-zero memory */
     _Atomic(_Atomic uint64_t *) *runs;  /* bit a file page: the large value that starts there was
                                            verified; in chunks, MAP_RUN_CHUNKS pointers */
     _Atomic uint32_t chunk_end;         /* chunks from here on do not exist */

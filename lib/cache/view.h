@@ -52,6 +52,7 @@ void qs_view_prefetch(const struct view *view, pageid_t pid);
 static inline void qs_view_prefetch_entry(const struct view *view, pageid_t pid)
 {
     struct map_entry *entry;
+    __asm__ volatile(""); /* as in qs_page_prefetch() */
     if (qs_map_entry(view->map, pid, &entry) == 0)
         __builtin_prefetch(entry);
 }

@@ -64,6 +64,8 @@ static int collect_pages(struct job *job)
 static int release_old(struct job *job, pageid_t pid)
 {
     uint64_t word;
+    if (pid >= job->txn->replica->meta.next_pid)
+        return 0;
     int rc = qs_map_base(job->w->view.map, pid, &word);
     if (rc == QS_E_PAGE_NOTFOUND) /* a page id used for the first time */
         return 0;
@@ -330,7 +332,6 @@ static void publish(struct job *job)
 
 static void job_free(struct job *job)
 {
-    qs_batch_free(&job->batch);
     qs_cache_forget(job->place, job->place != NULL ? job->count : 0);
     for (size_t i = 0; i < job->change_count; i++)
         qs_replica_forget(&job->change[i]);

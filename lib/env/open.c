@@ -82,15 +82,27 @@ static int load_meta(struct core *core, const struct qs_options *options, struct
     return rc;
 }
 
+/* The map that the environment's map size will ask for, made at once. */
+static int reserve_map(struct core *core, const struct qs_options *options,
+                       const struct meta *meta)
+{
+    uint64_t size = options->map_size_bytes != 0 ? options->map_size_bytes : meta->map_size_bytes;
+    uint64_t used = meta->used_pages << QS_PAGE_SHIFT;
+    uint64_t pages = qs_core_map_pages(size > used ? size : used);
+    return qs_store_map_reserve(core->store,
+                                pages > meta->high_water ? pages : meta->high_water + 1);
+}
+
 /* Positions, identity and the first replica. */
-static int start(struct core *core, const struct meta *meta, bool first)
+static int start(struct core *core, const struct qs_options *options, const struct meta *meta,
+                 bool first)
 {
     struct data_identity identity = {core->device, core->inode,
                                      {meta->file_id[0], meta->file_id[1]}};
     struct replica *replica;
     int rc = qs_lockfile_bind(core->lockfile, first, &identity);
     if (rc == 0)
-        rc = qs_store_map_reserve(core->store, meta->high_water + 1);
+        rc = reserve_map(core, options, meta);
     if (rc == 0)
         rc = qs_replica_open(core->store, meta, NULL, &replica);
     if (rc != 0)
@@ -135,7 +147,7 @@ int qs_open_files(const struct qs_options *options, struct core **out)
     if (rc == 0)
         rc = load_meta(core, options, &meta);
     if (rc == 0)
-        rc = start(core, &meta, first);
+        rc = start(core, options, &meta, first);
     if (rc != 0) {
         qs_core_free(core);
         return rc;

@@ -40,6 +40,7 @@ void qs_page_init(struct page *page, enum page_kind kind, unsigned level, size_t
 static inline void qs_page_prefetch(const struct page *page)
 {
     const char *line = (const char *)page;
+    __asm__ volatile(""); /* or gcc takes the call for one without effect, and drops it */
     __builtin_prefetch(line);
     __builtin_prefetch(line + 64);
     __builtin_prefetch(line + 128);

@@ -5,27 +5,24 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 void qs_batch_init(struct batch *batch, struct store *store)
 {
     batch->store = store;
-    batch->images = NULL;
     batch->count = 0;
     batch->written_pages = 0;
 }
 
-void qs_batch_free(struct batch *batch)
+static struct page *image_at(const struct batch *batch, unsigned i)
 {
-    free(batch->images);
-    batch->images = NULL;
+    return (struct page *)((char *)batch->store->images + (size_t)i * QS_PAGE_BYTES);
 }
 
 int qs_batch_page(struct batch *batch, uint64_t pgno, struct page **image)
 {
-    if (batch->images == NULL) {
-        batch->images = aligned_alloc(QS_PAGE_BYTES, (size_t)BATCH_PAGES * QS_PAGE_BYTES);
-        if (batch->images == NULL)
+    if (batch->store->images == NULL) {
+        batch->store->images = aligned_alloc(QS_PAGE_BYTES, (size_t)BATCH_PAGES * QS_PAGE_BYTES);
+        if (batch->store->images == NULL)
             return ENOMEM;
     }
     if (batch->count == BATCH_PAGES) {
@@ -33,9 +30,7 @@ int qs_batch_page(struct batch *batch, uint64_t pgno, struct page **image)
         if (rc != 0)
             return rc;
     }
-    struct page *page = (struct page *)((char *)batch->images +
-                                        (size_t)batch->count * QS_PAGE_BYTES);
-    memset(page, 0, QS_PAGE_BYTES);
+    struct page *page = image_at(batch, batch->count);
     batch->write[batch->count++] = (struct io_write){pgno << QS_PAGE_SHIFT, page, QS_PAGE_BYTES};
     *image = page;
     return 0;
@@ -44,7 +39,7 @@ int qs_batch_page(struct batch *batch, uint64_t pgno, struct page **image)
 int qs_batch_write(struct batch *batch)
 {
     for (unsigned i = 0; i < batch->count; i++) {
-        struct page *page = (struct page *)((char *)batch->images + (size_t)i * QS_PAGE_BYTES);
+        struct page *page = image_at(batch, i);
         page->checksum = qs_crc32c(0, &page->kind, QS_PAGE_BYTES - sizeof page->checksum);
     }
     int rc = 0;

@@ -154,6 +154,7 @@ static int chain_write(const struct space *space, struct batch *batch, const uin
         if (rc != 0)
             return rc;
         struct pending_page *page = (struct pending_page *)image;
+        memset(page, 0, sizeof *page);
         size_t n = space->wait_count - done;
         n = n < PENDING_PER_PAGE ? n : PENDING_PER_PAGE;
         page->header.kind = PAGE_PENDING;

@@ -45,6 +45,7 @@ void qs_store_close(struct store *store)
         free(map);
         map = older;
     }
+    free(store->images);
     store->io->close(store->file);
     if (store->first_file != NULL)
         store->io->close(store->first_file);

@@ -26,6 +26,7 @@ struct store {
     int fd;                           /* immutable: the descriptor it was opened with */
     bool read_only;                   /* until qs_store_make_writable() */
     bool random_access;               /* immutable: advise the kernel so */
+    void *images;                     /* the batch's buffer (writer), NULL before the first write */
     _Atomic(struct file_map *) map;   /* newest map; release, pairs with acquire in qs_store_map() */
     _Atomic uint64_t file_pages;      /* pages the file is known to have; only grows (relaxed) */
 };

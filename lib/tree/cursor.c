@@ -28,27 +28,34 @@ static bool tree_is_empty(const struct cursor *c)
     return c->record->root == TREE_ROOT_NONE;
 }
 
-/* Moves `path` to the next leaf with an item and puts `pos` on its first. */
-static int next_leaf(struct cursor *c, struct path *path, struct leaf_pos *pos)
+/* Moves on to the nearest leaf with an item in that direction, and onto its near end. */
+static int move_leaf(struct cursor *c, bool forward)
 {
-    for (;;) {
-        int rc = qs_path_next(path, c->view);
-        if (rc != 0)
-            return rc;
-        if (qs_leaf_first(pos, &path->image, c->order))
-            return 0;
-    }
+    int rc;
+    bool found = false;
+    do {
+        rc = forward ? qs_path_next(&c->path, c->view) : qs_path_prev(&c->path, c->view);
+        if (rc == 0)
+            found = forward ? qs_leaf_first(&c->pos, &c->path.image, c->order)
+                            : qs_leaf_last(&c->pos, &c->path.image, c->order);
+    } while (rc == 0 && !found);
+    return rc;
 }
 
-static int prev_leaf(struct cursor *c, struct path *path, struct leaf_pos *pos)
+/* The same; the cursor stays where it was when there is none. Where only empty leaves follow it has
+ * moved all the same: back to where it came from, the near end of the leaf it left. */
+static int cross_leaf(struct cursor *c, bool forward)
 {
-    for (;;) {
-        int rc = qs_path_prev(path, c->view);
-        if (rc != 0)
-            return rc;
-        if (qs_leaf_last(pos, &path->image, c->order))
-            return 0;
+    struct leaf_pos before = c->pos;
+    pageid_t leaf = c->path.leaf;
+    int rc = move_leaf(c, forward);
+    if (rc == QS_E_NOTFOUND && c->path.leaf != leaf) {
+        int back_rc = move_leaf(c, !forward);
+        rc = back_rc == 0 ? QS_E_NOTFOUND : back_rc;
     }
+    if (rc != 0)
+        c->pos = before;
+    return rc;
 }
 
 static void be_live(struct cursor *c)
@@ -63,7 +70,7 @@ int qs_cursor_first(struct cursor *c)
         return QS_E_NOTFOUND;
     int rc = qs_path_find(&c->path, c->view, c->record, c->order, PATH_FIRST, NULL, 0);
     if (rc == 0 && !qs_leaf_first(&c->pos, &c->path.image, c->order))
-        rc = next_leaf(c, &c->path, &c->pos);
+        rc = move_leaf(c, true);
     if (rc == 0)
         be_live(c);
     return rc;
@@ -75,7 +82,7 @@ int qs_cursor_last(struct cursor *c)
         return QS_E_NOTFOUND;
     int rc = qs_path_find(&c->path, c->view, c->record, c->order, PATH_LAST, NULL, 0);
     if (rc == 0 && !qs_leaf_last(&c->pos, &c->path.image, c->order))
-        rc = prev_leaf(c, &c->path, &c->pos);
+        rc = move_leaf(c, false);
     if (rc == 0)
         be_live(c);
     return rc;
@@ -93,7 +100,7 @@ int qs_cursor_seek(struct cursor *c, const void *key, size_t key_size, bool *equ
     if (rc == 0) {
         *equal = qs_leaf_seek(&c->pos, &c->path.image, c->order, key, key_size);
         if (qs_leaf_at_end(&c->pos))
-            rc = next_leaf(c, &c->path, &c->pos);
+            rc = move_leaf(c, true);
     }
     c->state = rc == 0 ? CURSOR_LIVE : CURSOR_END;
     return rc;
@@ -131,13 +138,7 @@ int qs_cursor_next(struct cursor *c)
         c->pos = pos;
         return 0;
     }
-    struct path path = c->path;
-    rc = next_leaf(c, &path, &pos);
-    if (rc == 0) {
-        c->path = path;
-        c->pos = pos;
-    }
-    return rc;
+    return cross_leaf(c, true);
 }
 
 int qs_cursor_prev(struct cursor *c)
@@ -150,14 +151,7 @@ int qs_cursor_prev(struct cursor *c)
     c->deleted = false;
     if (qs_leaf_prev(&c->pos, c->order))
         return 0;
-    struct path path = c->path;
-    struct leaf_pos pos;
-    rc = prev_leaf(c, &path, &pos);
-    if (rc == 0) {
-        c->path = path;
-        c->pos = pos;
-    }
-    return rc;
+    return cross_leaf(c, false);
 }
 
 int qs_cursor_entry(struct cursor *c, struct entry *entry)

@@ -42,15 +42,19 @@ int qs_cursor_last(struct cursor *cursor);
 int qs_cursor_next(struct cursor *cursor);
 int qs_cursor_prev(struct cursor *cursor);
 
-/* The common case of qs_cursor_next(), with the entry: true when the next item lies in the same leaf
- * and nothing is in the way; false, nothing changed, otherwise. */
-static inline bool qs_cursor_step(struct cursor *c, struct entry *entry)
+/* The common case of qs_cursor_next() and qs_cursor_prev(), with the entry: true when the item lies in
+ * the same leaf and nothing is in the way; false, nothing changed, otherwise. */
+static inline bool qs_cursor_step(struct cursor *c, bool forward, struct entry *entry)
 {
     const struct page *base = c->pos.image.base;
-    if (c->state != CURSOR_LIVE || c->deleted || c->pos.image.delta != NULL ||
-        c->pos.base_i + 1 >= base->count)
+    if (c->state != CURSOR_LIVE || c->deleted || c->pos.image.delta != NULL)
         return false;
-    qs_leaf_entry(base, ++c->pos.base_i, entry);
+    /* Before the first, the number wraps round and is too large as well. */
+    unsigned i = forward ? c->pos.base_i + 1u : c->pos.base_i - 1u;
+    if (i >= base->count)
+        return false;
+    c->pos.base_i = (uint16_t)i;
+    qs_leaf_entry(base, i, entry);
     return true;
 }
 

@@ -84,7 +84,7 @@ int qs_tree_delete(struct writer *w, struct tree_state *tree, const void *key, s
         return rc;
     memcpy(saved_key, key, key_size);
     tree->dirty = w->changed = true;
-    tree->insert_pid = QS_PAGEID_NONE;
+    tree->insert_pid = tree->append_pid = QS_PAGEID_NONE;
     rc = qs_cursors_save(tree);
     if (rc == 0)
         rc = release_value(w, tree, &old);
@@ -130,7 +130,7 @@ int qs_tree_empty(struct writer *w, struct tree_state *tree)
     tree->record.depth = 0;
     tree->record.branch_pages = tree->record.leaf_pages = 0;
     tree->record.overflow_pages = tree->record.entries = 0;
-    tree->insert_pid = QS_PAGEID_NONE;
+    tree->insert_pid = tree->append_pid = QS_PAGEID_NONE;
     tree->dirty = w->changed = true;
     return 0;
 }

@@ -196,7 +196,10 @@ static int check(struct job *job)
         int rc = qs_tree_value(&job->w->view, &job->old, &put->value);
         return rc != 0 ? rc : QS_E_KEYEXIST;
     }
-    return ((job->old.flags & ENTRY_TREE) != 0) != put->tree_record ? QS_E_INCOMPATIBLE : 0;
+    if (((job->old.flags & ENTRY_TREE) != 0) == put->tree_record)
+        return 0;
+    job->w->changed = true; /* LMDB counts this transaction: it has dirtied the page by then */
+    return QS_E_INCOMPATIBLE;
 }
 
 /* Makes the new entry, writing a large value on the way. */
@@ -246,9 +249,53 @@ static int hand_out(struct job *job)
     return 0;
 }
 
+/* An append right after an append: the leaf is known, nothing is looked up. False, nothing done, where
+ * anything is unusual. */
+static bool append_behind(struct writer *w, struct tree_state *tree, const struct put *put)
+{
+    struct entry last, entry = {put->key, put->value.data, (uint16_t)put->key_size,
+                                (uint16_t)put->value.size, 0};
+    if (tree->append_pid == QS_PAGEID_NONE || (put->flags & QS_APPEND) == 0 ||
+        (put->flags & QS_RESERVE) != 0 || put->tree_record || w->reserve.bytes != NULL ||
+        put->key_size + put->value.size > ENTRY_INLINE_MAX)
+        return false;
+    struct version *v = qs_own_get(&w->own, tree->append_pid);
+    unsigned count = v->page->count;
+    qs_leaf_entry(v->page, count - 1u, &last);
+    if (v->merged_bytes + bytes_of(&entry) > PAGE_CAPACITY || inside(put->key, v) ||
+        inside(put->value.data, v) ||
+        qs_key_compare(tree->order, last.key, last.key_size, put->key, put->key_size) >= 0)
+        return false;
+    qs_cursors_save(tree);
+    if (!qs_leaf_insert(v->page, tree->order, count, &entry, &w->scratch))
+        return false;
+    v->merged_bytes = (uint16_t)(v->merged_bytes + bytes_of(&entry));
+    v->merged_count++;
+    tree->record.entries++;
+    tree->insert_pid = tree->append_pid;
+    tree->insert_index = count;
+    return true;
+}
+
+/* After a put: whether the next append may go the short way. */
+static void note_append(struct job *job)
+{
+    struct tree_state *tree = job->tree;
+    const struct version *v = qs_own_get(&job->w->own, tree->insert_pid);
+    bool whole = v != NULL && v->kind == VERSION_WHOLE;
+    if ((job->put->flags & QS_APPEND) != 0 && whole && tree->insert_index + 1 == v->page->count)
+        tree->append_pid = tree->insert_pid;
+}
+
 int qs_tree_put(struct writer *w, struct tree_state *tree, struct put *put)
 {
-    struct job job = {.w = w, .tree = tree, .put = put};
+    if (append_behind(w, tree, put))
+        return 0;
+    tree->append_pid = QS_PAGEID_NONE;
+    struct job job; /* the path alone is some hundred bytes: what is used is set */
+    job.w = w;
+    job.tree = tree;
+    job.put = put;
     int rc = qs_large_settle(w);
     if (rc == 0)
         rc = find(&job);
@@ -269,5 +316,6 @@ int qs_tree_put(struct writer *w, struct tree_state *tree, struct put *put)
     tree->record.entries += !job.exists;
     if (job.entry.flags & ENTRY_LARGE)
         tree->record.overflow_pages += qs_large_pages(job.large.size);
+    note_append(&job);
     return (put->flags & QS_RESERVE) != 0 ? hand_out(&job) : 0;
 }

@@ -26,6 +26,8 @@ struct tree_state {
     struct cursor *cursors;    /* cursors open on it (write transactions) */
     pageid_t insert_pid;       /* leaf of the last insert, and its key's index there: an insert */
     unsigned insert_index;     /* right behind it is taken as a part of a sequential run */
+    pageid_t append_pid;       /* the last leaf, an own whole page, when the last change was an
+                                  append to it; else QS_PAGEID_NONE */
 };
 
 enum key_order qs_tree_order(unsigned flags);
