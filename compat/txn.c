@@ -141,8 +141,10 @@ static void end(MDB_txn *txn, bool commit)
     end_handles(txn, commit);
     qs_compat_cursors_free(txn);
     if (txn->parent != NULL) {
-        if (commit)
+        if (commit) { /* trees the child removed are to be checked again, for D1 of dbi.c */
             txn->parent->main_flags = txn->main_flags;
+            memcpy(txn->parent->checked, txn->checked, sizeof txn->checked);
+        }
         qs_compat_cursors_act_in(txn->parent, txn->parent);
         txn->parent->child = NULL;
         txn->parent->state &= ~(unsigned)TXN_HAS_CHILD;

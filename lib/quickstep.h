@@ -92,7 +92,7 @@ struct qs_env_info {
  * Returns errno of open(2) and the like, QS_E_INVALID, QS_E_VERSION_MISMATCH, QS_E_CORRUPTED. */
 int qs_env_open(const struct qs_options *options, struct qs_env **env);
 
-/* Releases everything; never waits, never flushes. Transactions and cursors of the environment must
+/* Releases everything; never flushes, and waits only for another open or close in this process. Transactions and cursors of the environment must
  * not be used afterwards. NULL is allowed; a forked child may close what it inherited. */
 void qs_env_close(struct qs_env *env);
 
@@ -138,9 +138,11 @@ int qs_reader_check(struct qs_env *env, int *dead);
 /* ---- transactions ---------------------------------------------------------------------------- */
 
 /* Begins a transaction: QS_RDONLY in `flags` for a snapshot, else a write transaction, which waits
- * (without limit) for the one writer of all processes. `parent` (may be NULL) makes it nested.
+ * (without limit) for the one writer of all processes. `parent` (may be NULL), a write transaction,
+ * makes it nested in that, which rests until the child ends; its cursors act in the child meanwhile.
  * Returns EACCES (write on a QS_RDONLY environment), QS_E_PANIC, QS_E_READERS_FULL, QS_E_BAD_RSLOT,
- * QS_E_MAP_RESIZED, QS_E_CORRUPTED, ENOMEM. */
+ * QS_E_MAP_RESIZED, QS_E_CORRUPTED, ENOMEM; nested: EINVAL (a read transaction in or around it),
+ * QS_E_BAD_TXN (the parent has failed or has a child). */
 int qs_txn_begin(struct qs_env *env, struct qs_txn *parent, unsigned flags, struct qs_txn **txn);
 
 /* Ends `txn` in every case, success or error, and frees it. A write transaction that failed gives
@@ -206,7 +208,7 @@ enum qs_put_flag {
     QS_APPENDDUP = 0x20,   /* the same for a duplicate within its key */
 };
 
-/* Keys: 1 to QS_KEY_MAX bytes; longer ones are simply not found. QS_E_NOTFOUND, QS_E_BAD_VALSIZE
+/* Keys: 1 to 511 bytes; longer ones are simply not found. QS_E_NOTFOUND, QS_E_BAD_VALSIZE
  * (empty key), QS_E_BAD_TXN, QS_E_CORRUPTED. Records of named trees in the main tree read as 48
  * bytes (format/tree_record.h). */
 int qs_get(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key,

@@ -16,8 +16,7 @@ struct version *qs_version_new(enum version_kind kind, size_t page_bytes)
     atomic_init(&version->older, NULL);
     version->txn = 0;
     version->base = 0;
-    version->kind = (uint8_t)kind;
-    version->order = 0;
+    version->kind = (uint16_t)kind;
     version->page_bytes = (uint16_t)rounded;
     version->merged_bytes = 0;
     version->merged_count = 0;

@@ -1,8 +1,8 @@
 /* version.h - one version of a tree page in private memory, and its memory.
  *
- * A version is one of three things, told by `kind`:
+ * A version is one of four things, told by `kind`:
  *   VERSION_DELTA   a mini-page over the file page `base`: entries that differ from it (rule 3)
- *   VERSION_WHOLE   a complete page; `base` is what older snapshots find below the chain's end
+ *   VERSION_WHOLE   a complete page
  *   VERSION_CLEAN   nothing of its own: the page is file page `base`
  *   VERSION_FREED   the page id is not in use from this transaction on
  * A published version never changes (rule 1) but for `older`, which the writer may shorten.
@@ -17,11 +17,11 @@
 enum version_kind { VERSION_DELTA, VERSION_WHOLE, VERSION_CLEAN, VERSION_FREED };
 
 struct version {
-    _Atomic(struct version *) older; /* the version before; NULL: file page `base` */
+    _Atomic(struct version *) older; /* the version before; NULL: the page did not exist before, or
+                                        nobody can ask for what it was */
     txnid_t txn;                     /* transaction that made it */
-    pgno_t base;                     /* file page below, 0: there is none */
-    uint8_t kind;                    /* enum version_kind */
-    uint8_t order;                   /* DELTA and WHOLE: enum key_order of its tree */
+    pgno_t base;                     /* DELTA: the file page below; CLEAN: the page itself; else 0 */
+    uint16_t kind;                   /* enum version_kind */
     uint16_t page_bytes;             /* room for `page`, 0 for CLEAN and FREED */
     uint16_t merged_bytes;           /* what base and delta take together (qs_page_used()) */
     uint16_t merged_count;           /* entries they have together, tombstones not counted */

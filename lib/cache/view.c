@@ -63,8 +63,8 @@ static int image_of_version(const struct view *view, const struct version *v, st
     return QS_E_PAGE_NOTFOUND;
 }
 
-/* The version of a chain that a snapshot sees. Below the last version lies the page that the chain
- * began on, which the last version names as its base. */
+/* The version of a chain that a snapshot sees. A chain is complete: what the page was before it began
+ * is its last version (cache.c), so a snapshot below that had no such page. */
 static int image_of_chain(const struct view *view, const struct version *v, struct image *image)
 {
     for (;;) {

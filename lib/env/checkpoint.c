@@ -3,7 +3,8 @@
  * Order (engine §6): images of dirty pages, map array, free space; flush; meta page of the other slot;
  * flush; only then is anything linked and visible. Before the meta page is written a failure takes
  * everything back; from then on the state of the file is not known, and the environment is failed.
- * Invariants: K1 no page that the previous checkpoint refers to is written.
+ * Invariants: K1 no page that the last durable checkpoint refers to is written (QS_NOSYNC: the previous
+ *             one).
  *             K2 once the meta page is out, nothing can fail for want of memory: versions are
  *             allocated before.
  */
@@ -103,7 +104,7 @@ static int write_image(struct job *job, const struct version *v, pageid_t pid, u
         memcpy(image, merged.base, QS_PAGE_BYTES);
     } else {
         /* Rebuilt even when whole, so that records lie packed and in key order. */
-        enum key_order order = (enum key_order)v->order;
+        enum key_order order = (enum key_order)merged.base->order;
         unsigned n = qs_leaf_collect(&merged, order, job->w->entries);
         qs_leaf_build(image, QS_PAGE_BYTES, order, job->w->entries, n, merged.base->fence);
         assert(qs_page_used(image) == v->merged_bytes && n == v->merged_count); /* W2 */
@@ -293,20 +294,38 @@ static void finish_meta(struct job *job, uint64_t map_size_bytes)
                        old->map.nodes - old->bitmap.nodes;
 }
 
-/* Flush, meta page, flush, as far as the flags ask for. A failure from the meta page on is final. */
+/* The first flush makes the state before this one durable as well, if its meta page is among what is
+ * flushed. After a flush that failed the system may hold that page and never write it again, so the
+ * first commit writes it once more, as it is. */
+static int flush_pages(struct job *job)
+{
+    struct core *core = job->core;
+    struct meta old = job->txn->replica->meta;
+    int rc = core->meta_suspect ? qs_meta_write(core->store, &old) : 0;
+    if (rc == 0)
+        rc = core->store->io->flush(core->store->file);
+    if (rc != 0)
+        return rc;
+    core->meta_suspect = false;
+    qs_core_durable(core, old.checkpoint);
+    return 0;
+}
+
+/* Flush, meta page, flush, as far as the flags ask for. A failure in here is final. */
 static int make_durable(struct job *job, unsigned flags)
 {
-    struct store *store = job->core->store;
-    bool lazy = (flags & QS_NOSYNC) != 0 ||
-                ((flags & QS_MAPASYNC) != 0 && (flags & QS_WRITEMAP) != 0);
-    int rc = lazy ? 0 : store->io->flush(store->file);
-    if (rc == 0) {
-        rc = qs_meta_write(store, &job->meta);
-        if (rc == 0 && !lazy && (flags & QS_NOMETASYNC) == 0)
-            rc = store->io->flush(store->file);
+    struct core *core = job->core;
+    bool lazy = qs_env_lazy(flags);
+    int rc = lazy ? 0 : flush_pages(job);
+    if (rc == 0)
+        rc = qs_meta_write(core->store, &job->meta);
+    if (rc == 0 && !lazy && (flags & QS_NOMETASYNC) == 0) {
+        rc = core->store->io->flush(core->store->file);
+        if (rc == 0)
+            qs_core_durable(core, job->meta.checkpoint);
     }
     if (rc != 0)
-        atomic_store(&qs_lockfile_header(job->core->lockfile)->failed, 1);
+        atomic_store(&qs_lockfile_header(core->lockfile)->failed, 1);
     return rc;
 }
 
@@ -324,7 +343,6 @@ static void publish(struct job *job)
     qs_map_set_root(&replica->cache.map, &job->meta.map);
     qs_replica_advance(replica, &job->meta);
     /* After the replica: who sees this number finds the replica at least as new. */
-    atomic_store(&header->visible, job->meta.txn);
     atomic_store(&header->checkpoint, job->meta.checkpoint);
     qs_core_scan(core);
     qs_cache_trim(&replica->cache, job->txn->id, qs_core_live(core));

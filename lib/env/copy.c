@@ -57,19 +57,20 @@ static int copy_plain(struct core *core, int fd, const struct meta *meta)
 /* A read transaction and the meta page of the very checkpoint it reads. */
 static int begin_copy(struct qs_env *env, struct qs_txn **txn, struct meta *meta)
 {
-    bool fresh;
     for (;;) {
         int rc = qs_txn_begin(env, NULL, QS_RDONLY, txn);
         if (rc != 0)
             return rc;
-        rc = qs_meta_read(env->core->store, meta, &fresh);
-        if (rc == 0 && fresh)
-            rc = QS_CORRUPT();
-        if (rc == 0 && meta->txn == (*txn)->id)
+        rc = qs_meta_read_number(env->core->store, (*txn)->checkpoint, meta);
+        if (rc == 0)
             return 0;
-        qs_txn_abort(*txn); /* a commit came between: once more */
-        if (rc != 0)
+        bool moved = qs_core_newest(env->core) != (*txn)->checkpoint;
+        qs_txn_abort(*txn);
+        if (rc != QS_E_NOTFOUND)
             return rc;
+        if (!moved)
+            return QS_CORRUPT();
+        /* Two commits came between: once more. */
     }
 }
 

@@ -131,6 +131,31 @@ uint64_t qs_core_newest(struct core *core)
     return qs_meta_read(core->store, &valid, &fresh) == 0 && !fresh ? valid.checkpoint : have;
 }
 
+void qs_core_durable(struct core *core, uint64_t number)
+{
+    uint64_t known = atomic_load(&core->durable);
+    while (known < number && !atomic_compare_exchange_weak(&core->durable, &known, number))
+        ;
+}
+
+int qs_core_newest_meta(struct core *core, struct meta *meta)
+{
+    bool fresh;
+    if (!core->has_lock_file) {
+        int rc = qs_meta_read(core->store, meta, &fresh);
+        return rc == 0 && fresh ? QS_CORRUPT() : rc;
+    }
+    for (;;) {
+        uint64_t newest = qs_core_newest(core);
+        int rc = qs_meta_read_number(core->store, newest, meta);
+        if (rc != QS_E_NOTFOUND)
+            return rc;
+        /* Written over since, by the next but one: then there is a newer number, too. */
+        if (qs_core_newest(core) == newest)
+            return QS_CORRUPT();
+    }
+}
+
 /* Frees the contents of replicas nobody uses (E1); under follow_lock. */
 static void empty_unused(struct core *core)
 {
@@ -163,14 +188,11 @@ static int start_replica(struct core *core, const struct meta *meta)
 int qs_core_follow(struct core *core, uint64_t newest)
 {
     struct meta meta;
-    bool fresh;
     int rc = 0;
     pthread_mutex_lock(&core->follow_lock);
     uint64_t have = atomic_load(&atomic_load(&core->current)->checkpoint);
     if (have < newest) {
-        rc = qs_meta_read(core->store, &meta, &fresh);
-        if (rc == 0 && fresh)
-            rc = QS_CORRUPT();
+        rc = qs_core_newest_meta(core, &meta);
         if (rc == 0 && meta.checkpoint <= have)
             rc = QS_CORRUPT();
         if (rc == 0)

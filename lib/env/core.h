@@ -3,8 +3,8 @@
  * Owns:    the store, the lock file, the names, the replicas, the writer's free space.
  * Life:    made by the first open of the file in this process, found by (device, inode) by the next,
  *          closed by the last close. A forked child does not find its parent's: it opens anew.
- * Locks:   by rank: registry (open and close only) > writer mutex (lock file) > follow_lock > the
- *          floors below.
+ * Locks:   in the order they are taken: writer mutex (lock file), registry (open and close only),
+ *          follow_lock, the floors below.
  */
 #ifndef QS_ENV_CORE_H
 #define QS_ENV_CORE_H
@@ -31,12 +31,14 @@ struct core {
     /* atomic */
     _Atomic(struct replica *) current; /* newest replica; seq_cst, see core_use_replica() */
     _Atomic bool panicked;    /* a thread died writing: nothing goes on */
+    _Atomic uint64_t durable; /* newest checkpoint known to be durable; only grows */
 
     /* under follow_lock */
     pthread_mutex_t follow_lock;
     struct replica *replicas; /* all of them, current included */
 
     /* under the writer mutex */
+    bool meta_suspect;        /* nothing is known of how the newest meta page came to be there */
     struct space space;
     bool space_open;            /* `space` is the one of space_checkpoint */
     uint64_t space_checkpoint;
@@ -56,6 +58,12 @@ void qs_core_unuse(struct replica *replica);
 
 /* Number of the newest checkpoint there is, whoever made it. */
 uint64_t qs_core_newest(struct core *core);
+
+/* Notes that checkpoint `number` is durable. */
+void qs_core_durable(struct core *core, uint64_t number);
+
+/* The meta page of that checkpoint. */
+int qs_core_newest_meta(struct core *core, struct meta *meta);
 
 /* Makes the current replica one that has checkpoint `newest` or a later one. */
 int qs_core_follow(struct core *core, uint64_t newest);

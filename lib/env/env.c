@@ -125,22 +125,20 @@ int qs_env_sync(struct qs_env *env, bool force)
         return EACCES;
     if (!force && (atomic_load(&env->flags) & QS_NOSYNC) != 0)
         return 0;
-    return store->io->flush(store->file);
-}
-
-/* The newest state's meta page, following other processes first. */
-static int newest_meta(struct qs_env *env, struct meta *meta)
-{
-    bool fresh;
-    int rc = qs_meta_read(env->core->store, meta, &fresh);
-    return rc == 0 && fresh ? QS_CORRUPT() : rc;
+    uint64_t newest = qs_core_newest(env->core);
+    int rc = store->io->flush(store->file);
+    if (rc == 0)
+        qs_core_durable(env->core, newest);
+    else /* what was not written is forgotten: no later flush makes up for it */
+        atomic_store(&qs_lockfile_header(env->core->lockfile)->failed, 1);
+    return rc;
 }
 
 int qs_env_info(struct qs_env *env, struct qs_env_info *info)
 {
     struct meta meta;
     struct core *core = env->core;
-    int rc = newest_meta(env, &meta);
+    int rc = qs_core_newest_meta(core, &meta);
     if (rc != 0)
         return rc;
     info->map_size_bytes = atomic_load(&env->map_size_bytes);
@@ -154,7 +152,7 @@ int qs_env_info(struct qs_env *env, struct qs_env_info *info)
 int qs_env_stat(struct qs_env *env, struct qs_stat *stat)
 {
     struct meta meta;
-    int rc = newest_meta(env, &meta);
+    int rc = qs_core_newest_meta(env->core, &meta);
     if (rc == 0)
         qs_stat_of_record(&meta.main, stat);
     return rc;

@@ -26,6 +26,12 @@ struct qs_env {
     struct thread_slot *slots;       /* of live threads */
 };
 
+/* Whether commits wait for no flush at all. */
+static inline bool qs_env_lazy(unsigned flags)
+{
+    return (flags & QS_NOSYNC) != 0 || ((flags & QS_MAPASYNC) != 0 && (flags & QS_WRITEMAP) != 0);
+}
+
 /* ---- reader slots of threads (slot.c) ---- */
 
 /* The slot a read transaction is to use: the thread's, or with QS_NOTLS a new one. QS_E_BAD_RSLOT

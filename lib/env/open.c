@@ -79,6 +79,8 @@ static int load_meta(struct core *core, const struct qs_options *options, struct
     rc = qs_meta_create(core->store, meta);
     if (rc == 0 && (options->flags & QS_NOSYNC) == 0)
         rc = core->store->io->flush(core->store->file);
+    if (rc != 0) /* half of the first two meta pages is no database; nothing is */
+        core->store->io->truncate(core->store->file, 0);
     return rc;
 }
 
@@ -108,10 +110,10 @@ static int start(struct core *core, const struct qs_options *options, const stru
     if (rc != 0)
         return rc;
     core->replicas = replica;
+    core->meta_suspect = true;
     atomic_init(&core->current, replica);
     if (first) {
         struct lock_header *header = qs_lockfile_header(core->lockfile);
-        atomic_store(&header->visible, meta->txn);
         atomic_store(&header->checkpoint, meta->checkpoint);
     }
     return 0;

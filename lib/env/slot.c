@@ -48,6 +48,10 @@ void qs_slots_close(struct qs_env *env)
     if (env->has_key)
         pthread_key_delete(env->slot_key);
     bool forked = env->core->pid != getpid();
+    /* A thread that is ending may be at it right now. Not in a forked child, where the lock may have
+     * been held by a thread that is not there. */
+    if (!forked)
+        pthread_mutex_lock(&env->slots_lock);
     while (env->slots != NULL) {
         struct thread_slot *slot = env->slots;
         env->slots = slot->next;
@@ -55,6 +59,8 @@ void qs_slots_close(struct qs_env *env)
             qs_reader_release(env->core->lockfile, slot->reader);
         free(slot);
     }
+    if (!forked)
+        pthread_mutex_unlock(&env->slots_lock);
     pthread_mutex_destroy(&env->slots_lock);
 }
 

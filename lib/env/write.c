@@ -32,8 +32,19 @@ static int open_space(struct core *core, const struct replica *replica)
     return 0;
 }
 
+/* The checkpoint that a power cut takes the file back to at worst. The newest meta page may not be
+ * flushed yet (QS_NOMETASYNC, a writer that was killed, another process), but the one before it was,
+ * before the newest was written. With QS_NOSYNC none is sure, and none is waited for. */
+static uint64_t durable_checkpoint(struct core *core, uint64_t newest, unsigned flags)
+{
+    uint64_t known = atomic_load(&core->durable);
+    if (qs_env_lazy(flags))
+        return newest;
+    return known > newest - 1 ? known : newest - 1;
+}
+
 /* Pages and versions that only ended readers could see. */
-static int reclaim(struct core *core, struct replica *replica)
+static int reclaim(struct core *core, struct replica *replica, unsigned flags)
 {
     qs_core_scan(core);
     qs_cache_trim(&replica->cache, replica->meta.txn, qs_core_live(core));
@@ -42,8 +53,8 @@ static int reclaim(struct core *core, struct replica *replica)
         if (core->live_snapshots[i] < oldest)
             oldest = core->live_snapshots[i];
     qs_retire_run(&replica->retire, oldest);
-    return qs_space_reclaim(&core->space, replica->meta.checkpoint, core->live_checkpoints,
-                            core->live_count);
+    uint64_t durable = durable_checkpoint(core, replica->meta.checkpoint, flags);
+    return qs_space_reclaim(&core->space, durable, core->live_checkpoints, core->live_count);
 }
 
 static int prepare(struct qs_env *env, struct qs_txn *txn, struct replica *replica)
@@ -55,7 +66,7 @@ static int prepare(struct qs_env *env, struct qs_txn *txn, struct replica *repli
         return QS_E_MAP_RESIZED;
     int rc = open_space(core, replica);
     if (rc == 0)
-        rc = reclaim(core, replica);
+        rc = reclaim(core, replica, atomic_load(&env->flags));
     if (rc != 0)
         return rc;
     uint64_t overhead = overhead_pages(meta, limit);
@@ -100,7 +111,7 @@ static int recover(struct core *core)
         atomic_store(&header->failed, 1);
         return rc;
     }
-    atomic_store(&header->visible, meta.txn);
+    qs_core_durable(core, meta.checkpoint);
     atomic_store(&header->checkpoint, meta.checkpoint);
     return 0;
 }

@@ -11,7 +11,7 @@
  * A child of 0 stands for 508^level zero words. Words of the mapping table:
  *
  *   63       62     56..61  48..55                     0..47
- *   verified free   0       free-space class           page number (free: next free page id, 0 ends)
+ *   verified free   0       0                          page number (free: next free page id, 0 ends)
  *
  * `verified` is never set in the file. Zero: the page id was never handed out. Words of the bitmap:
  * bit b of word w is set when file page 64 w + b is in use or waits to be free (not so for the two meta pages: they are not kept

@@ -2,7 +2,7 @@
  *
  *      0     magic u64 | 8 format u32 | 12 slots u32 | 16 identity (32 bytes)
  *      64    writer mutex (robust, process-shared) | owner pid i32
- *      128   positions: checkpoint u64 | visible u64 | failed u32 | pad
+ *      128   positions: checkpoint u64 | failed u32 | pad
  *      192   high water of slots u32
  *      256   reader slots, 64 bytes each: snapshot u64 | checkpoint u64 | owner u64 | thread u64
  *
@@ -50,7 +50,6 @@ struct lock_header {
 
     /* under `writer`; read by everybody */
     alignas(64) _Atomic uint64_t checkpoint; /* number of the newest checkpoint */
-    _Atomic uint64_t visible;                /* newest transaction readers may see */
     _Atomic uint32_t failed;                 /* set for good when a meta write or flush failed */
 
     alignas(64) _Atomic uint32_t high_water; /* slots ever used */

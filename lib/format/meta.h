@@ -33,7 +33,7 @@ struct meta {
     uint64_t checkpoint;         /* number of the checkpoint that wrote it */
     uint64_t txn;                /* newest transaction it contains */
     uint64_t map_size_bytes;     /* largest map size a writer had */
-    uint64_t high_water;         /* pages from here on were never used */
+    uint64_t high_water;         /* no page from here on is in use */
     uint64_t used_pages;         /* logical use: tree pages, runs, array nodes, these two */
     struct array_root map;       /* page id -> file page */
     struct array_root bitmap;    /* file pages in use */

@@ -161,7 +161,8 @@ static void check_pages(struct check *check)
             qs_check_fault(check, "page %llu is lost: neither reachable nor free",
                            (unsigned long long)p);
         }
-        check->report->pages_free += (use & USE_REACHED) == 0;
+        check->report->pages_free += (use & (USE_REACHED | USE_MARKED)) != USE_MARKED &&
+                                     (use & USE_REACHED) == 0;
     }
     uint64_t used = META_PAGES + check->tree_pages + check->run_pages + meta->map.nodes +
                     meta->bitmap.nodes;

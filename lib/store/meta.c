@@ -106,6 +106,19 @@ int qs_meta_read(struct store *store, struct meta *meta, bool *fresh)
     return rc;
 }
 
+int qs_meta_read_number(struct store *store, uint64_t number, struct meta *meta)
+{
+    struct meta pages[META_PAGES];
+    int rc = read_all(store->fd, pages, sizeof pages);
+    if (rc != 0)
+        return rc;
+    const struct meta *page = &pages[number % META_PAGES];
+    if (classify(page) != META_VALID || page->checkpoint != number)
+        return QS_E_NOTFOUND;
+    *meta = *page;
+    return 0;
+}
+
 void qs_meta_init(struct meta *meta, uint64_t map_size_bytes, const uint64_t file_id[2])
 {
     memset(meta, 0, sizeof *meta);

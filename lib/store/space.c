@@ -12,7 +12,6 @@
 #include "base/error.h"
 #include "base/vector.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,24 +73,37 @@ static int leaf_edit(struct space *space, uint64_t index, uint64_t **words)
     return 0;
 }
 
-/* Sets or clears the bits of a run: all of them or, on failure, none. */
+/* The bits of run [pgno, end) that lie in the word of page `pgno`. */
+static uint64_t word_mask(uint64_t pgno, uint64_t end, uint64_t *pages)
+{
+    uint64_t shift = pgno % 64;
+    *pages = end - pgno < 64 - shift ? end - pgno : 64 - shift;
+    return (*pages == 64 ? ~0ull : (1ull << *pages) - 1) << shift;
+}
+
+static uint64_t *word_of(struct space *space, uint64_t pgno)
+{
+    return &space->leaf[pgno / SPACE_LEAF_PAGES].words[pgno % SPACE_LEAF_PAGES / 64];
+}
+
+/* Sets or clears the bits of a run: all of them or, on failure, none. A page that is taken or freed
+ * twice (S1, S2) is the file's fault: it says what is used, and what is to be freed. */
 static int mark(struct space *space, uint64_t pgno, uint64_t count, bool used)
 {
-    uint64_t end = pgno + count, *words;
+    uint64_t end = pgno + count, *words, n;
     for (uint64_t i = pgno / SPACE_LEAF_PAGES; i * SPACE_LEAF_PAGES < end; i++) {
         int rc = leaf_edit(space, i, &words);
         if (rc != 0)
             return rc;
     }
-    while (pgno < end) {
-        words = space->leaf[pgno / SPACE_LEAF_PAGES].words;
-        uint64_t bit = pgno % SPACE_LEAF_PAGES, shift = bit % 64;
-        uint64_t n = end - pgno < 64 - shift ? end - pgno : 64 - shift;
-        uint64_t mask = (n == 64 ? ~0ull : (1ull << n) - 1) << shift;
-        uint64_t *word = &words[bit / 64];
-        assert((*word & mask) == (used ? 0 : mask)); /* S1, S2: no page is taken or freed twice */
-        *word ^= mask;
-        pgno += n;
+    for (uint64_t at = pgno; at < end; at += n) {
+        uint64_t mask = word_mask(at, end, &n);
+        if ((*word_of(space, at) & mask) != (used ? 0 : mask))
+            return QS_CORRUPT();
+    }
+    for (; pgno < end; pgno += n) {
+        uint64_t mask = word_mask(pgno, end, &n);
+        *word_of(space, pgno) ^= mask;
     }
     return 0;
 }
@@ -227,7 +239,7 @@ int qs_space_free(struct space *space, uint64_t pgno, uint64_t count)
 int qs_space_release(struct space *space, uint64_t pgno, uint64_t count, uint64_t born,
                      uint64_t freed)
 {
-    if (pgno < META_PAGES || pgno + count > space->high_water)
+    if (pgno < META_PAGES || pgno > space->high_water || count > space->high_water - pgno)
         return QS_CORRUPT();
     if (space->wait_count > space->wait_mark) {
         struct pending_run *last = &space->wait[space->wait_count - 1];

@@ -17,7 +17,7 @@ struct space_leaf;
 struct space {
     struct store *store;
     struct array_root root;     /* the bitmap of the newest checkpoint */
-    uint64_t high_water;        /* pages from here on were never used */
+    uint64_t high_water;        /* no page from here on is in use */
     struct space_leaf *leaf;    /* leaves of the bitmap, loaded on demand */
     size_t leaf_count;          /* entries in `leaf` */
     uint64_t low;               /* no page below is free; the meta pages never are */

@@ -177,7 +177,9 @@ static int chain_reserve(struct space *space, uint64_t **chain, size_t *pages)
     *chain = malloc(*pages * sizeof **chain);
     if (*chain == NULL)
         return ENOMEM;
-    int rc = 0;
+    /* For chain_adopt(), which cannot fail any more. */
+    int rc = qs_vector_reserve((void **)&space->chain, &space->chain_capacity, *pages,
+                               sizeof *space->chain);
     for (size_t i = 0; rc == 0 && i < *pages; i++)
         rc = qs_space_allocate(space, 1, &(*chain)[i]);
     return rc;
@@ -219,7 +221,7 @@ static void chain_adopt(struct space *space, const struct meta *meta)
     for (uint64_t n = 0; n < meta->pending_pages && pgno != 0; n++) {
         const struct pending_page *page = qs_store_page(space->store, pgno);
         if (page == NULL || chain_add(space, pgno) != 0)
-            break; /* the rest leaks until the environment is opened anew */
+            break; /* cannot be: room was made, and the pages were just written */
         pgno = page->next;
     }
 }

@@ -25,6 +25,8 @@ int qs_store_open(int fd, const struct qs_io_ops *io, bool read_only, bool rando
     store->read_only = read_only;
     store->random_access = random_access;
     int rc = store->io->attach(fd, &store->file);
+    if (rc == 0)
+        pthread_mutex_init(&store->map_lock, NULL);
     if (rc != 0) {
         close(fd);
         free(store);
@@ -46,6 +48,7 @@ void qs_store_close(struct store *store)
         map = older;
     }
     free(store->images);
+    pthread_mutex_destroy(&store->map_lock);
     store->io->close(store->file);
     if (store->first_file != NULL)
         store->io->close(store->first_file);
@@ -66,7 +69,7 @@ int qs_store_make_writable(struct store *store, int fd)
     return 0;
 }
 
-int qs_store_map_reserve(struct store *store, uint64_t pages)
+static int add_map(struct store *store, uint64_t pages)
 {
     struct file_map *newest = atomic_load_explicit(&store->map, memory_order_relaxed);
     if (newest != NULL && newest->pages >= pages)
@@ -89,6 +92,17 @@ int qs_store_map_reserve(struct store *store, uint64_t pages)
     /* release: who takes the pointer sees the struct; pairs with acquire in qs_store_map() */
     atomic_store_explicit(&store->map, map, memory_order_release);
     return 0;
+}
+
+int qs_store_map_reserve(struct store *store, uint64_t pages)
+{
+    if (atomic_load_explicit(&store->map, memory_order_acquire) != NULL &&
+        qs_store_map(store)->pages >= pages)
+        return 0;
+    pthread_mutex_lock(&store->map_lock);
+    int rc = add_map(store, pages);
+    pthread_mutex_unlock(&store->map_lock);
+    return rc;
 }
 
 bool qs_store_reaches(struct store *store, uint64_t pgno, uint64_t pages)

@@ -1,7 +1,8 @@
 /* store.h - the data file: its descriptor, its map, its meta pages.
  *
- * One struct store a file and process. Threads: qs_store_map() and qs_store_reaches() from any
- * thread; everything else under the writer mutex or at open and close.
+ * One struct store a file and process. Threads: qs_store_map(), qs_store_map_reserve(),
+ * qs_store_reaches() and reading meta pages from any thread; everything else under the writer mutex or
+ * at open and close.
  */
 #ifndef QS_STORE_STORE_H
 #define QS_STORE_STORE_H
@@ -9,6 +10,7 @@
 #include "format/meta.h"
 #include "os/io.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 /* A read-only map of the file from its start. Never changes; lives until the store is closed, so
@@ -27,8 +29,9 @@ struct store {
     bool read_only;                   /* until qs_store_make_writable() */
     bool random_access;               /* immutable: advise the kernel so */
     void *images;                     /* the batch's buffer (writer), NULL before the first write */
+    pthread_mutex_t map_lock;         /* held while a map is added (rank STORE, the lowest) */
     _Atomic(struct file_map *) map;   /* newest map; release, pairs with acquire in qs_store_map() */
-    _Atomic uint64_t file_pages;      /* pages the file is known to have; only grows (relaxed) */
+    _Atomic uint64_t file_pages;      /* pages the file was last seen to have (relaxed) */
 };
 
 /* Takes over `fd`, also on failure. Nothing is read. ENOMEM. */
@@ -59,6 +62,9 @@ const void *qs_store_page(struct store *store, uint64_t pgno);
  * of zeros: its creation was cut short) and `meta` was not filled. QS_E_INVALID, QS_E_VERSION_MISMATCH,
  * QS_E_CORRUPTED, errno. */
 int qs_meta_read(struct store *store, struct meta *meta, bool *fresh);
+
+/* The meta page of checkpoint `number`: QS_E_NOTFOUND when its page holds another, or nothing valid. */
+int qs_meta_read_number(struct store *store, uint64_t number, struct meta *meta);
 
 /* What a new database starts from. */
 void qs_meta_init(struct meta *meta, uint64_t map_size_bytes, const uint64_t file_id[2]);

@@ -3,7 +3,7 @@
  *              first/last/seek                     change in the tree
  *   UNSET ---------------------------> LIVE  -----------------------------> SAVED
  *     ^                                 ^ |                                   |
- *     | tree emptied                    | | moved past the last item          | next use: seek
+ *     | tree emptied                    | | seek beyond the last item         | next use: seek
  *     +---------------- any             | v                                   v
  *                                      END <------------------------------ LIVE or END
  *

@@ -13,7 +13,7 @@ static int remove_entry(struct writer *w, struct tree_state *tree, struct path *
                         const struct entry *old)
 {
     struct version *v;
-    int rc = qs_writer_leaf(w, path->leaf, tree->order, &v);
+    int rc = qs_writer_leaf(w, path->leaf, &v);
     if (rc != 0)
         return rc;
     uint16_t merged = (uint16_t)(v->merged_bytes -
@@ -40,7 +40,7 @@ static int remove_entry(struct writer *w, struct tree_state *tree, struct path *
                                old->key_size) != 0)
                 w->entries[n++] = w->entries[e];
         unsigned fence = image.base->fence;
-        rc = qs_writer_replace(w, path->leaf, tree->order, &whole, &replaced);
+        rc = qs_writer_replace(w, path->leaf, &whole, &replaced);
         if (rc != 0)
             return rc;
         qs_leaf_build(whole->page, QS_PAGE_BYTES, tree->order, w->entries, n, fence);

@@ -65,7 +65,7 @@ static int merge_leaves(struct writer *w, struct tree_state *tree, const struct 
     unsigned fence = pair_fence(path, pair, tree->order);
     unsigned n = qs_leaf_collect(&pair->left_image, tree->order, w->entries);
     n += qs_leaf_collect(&pair->right_image, tree->order, w->entries + n);
-    int rc = qs_writer_replace(w, pair->left, tree->order, &merged, &replaced);
+    int rc = qs_writer_replace(w, pair->left, &merged, &replaced);
     if (rc != 0)
         return rc;
     qs_leaf_build(merged->page, QS_PAGE_BYTES, tree->order, w->entries, n, fence);
@@ -112,7 +112,7 @@ static int merge_inner(struct writer *w, struct tree_state *tree, const struct p
     struct version *merged, *replaced;
     unsigned fence = pair_fence(path, pair, tree->order);
     unsigned level = pair->left_image.base->level;
-    int rc = qs_writer_replace(w, pair->left, tree->order, &merged, &replaced);
+    int rc = qs_writer_replace(w, pair->left, &merged, &replaced);
     if (rc != 0)
         return rc;
     qs_inner_build(merged->page, QS_PAGE_BYTES, tree->order, level, w->separators, count, fence);
@@ -123,11 +123,11 @@ static int merge_inner(struct writer *w, struct tree_state *tree, const struct p
 
 /* Takes the right child of a merged pair out of its parent, whose own version is left in the path.
  */
-static int drop_right(struct writer *w, const struct tree_state *tree, struct path *path,
+static int drop_right(struct writer *w, struct path *path,
                       const struct pair *pair)
 {
     struct page *parent;
-    int rc = qs_writer_inner(w, path->step[pair->step].pid, tree->order, &parent);
+    int rc = qs_writer_inner(w, path->step[pair->step].pid, &parent);
     if (rc != 0)
         return rc;
     qs_inner_remove(parent, pair->left_index + 1);
@@ -158,7 +158,7 @@ static int try_merge(struct writer *w, struct tree_state *tree, struct path *pat
         return 0;
     rc = leaves ? merge_leaves(w, tree, path, &pair) : merge_inner(w, tree, path, &pair, count);
     if (rc == 0)
-        rc = drop_right(w, tree, path, &pair);
+        rc = drop_right(w, path, &pair);
     *merged = rc == 0;
     return rc;
 }

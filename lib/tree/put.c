@@ -95,7 +95,6 @@ static int enlarge(struct job *job, struct version *v)
         if (bigger == NULL)
             return ENOMEM;
         bigger->base = v->base;
-        bigger->order = v->order;
         bigger->merged_bytes = v->merged_bytes;
         bigger->merged_count = v->merged_count;
         unsigned n = v->page->count;
@@ -114,7 +113,7 @@ static int enlarge(struct job *job, struct version *v)
     qs_writer_image(job->w, v, &image);
     unsigned fence = image.base->fence, n = collect(job, &image, &at);
     uint16_t bytes = v->merged_bytes, count = v->merged_count;
-    int rc = qs_writer_replace(job->w, job->path.leaf, job->tree->order, &bigger, &old);
+    int rc = qs_writer_replace(job->w, job->path.leaf, &bigger, &old);
     if (rc != 0)
         return rc;
     qs_leaf_build(bigger->page, QS_PAGE_BYTES, job->tree->order, job->w->entries, n, fence);
@@ -128,7 +127,7 @@ static int enlarge(struct job *job, struct version *v)
 static int store(struct job *job)
 {
     struct version *v;
-    int rc = qs_writer_leaf(job->w, job->path.leaf, job->tree->order, &v);
+    int rc = qs_writer_leaf(job->w, job->path.leaf, &v);
     if (rc != 0)
         return rc;
     size_t old_bytes = job->exists ? bytes_of(&job->old) : 0;

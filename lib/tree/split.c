@@ -26,7 +26,7 @@ int qs_tree_plant(struct writer *w, struct tree_state *tree)
     pageid_t pid;
     int rc = qs_writer_take_pid(w, &pid);
     if (rc == 0)
-        rc = qs_writer_replace(w, pid, tree->order, &leaf, &replaced);
+        rc = qs_writer_replace(w, pid, &leaf, &replaced);
     if (rc != 0)
         return rc;
     qs_version_free(replaced);
@@ -46,7 +46,7 @@ static int grow_root(struct writer *w, struct tree_state *tree, const struct pro
         return QS_E_MAP_FULL;
     int rc = qs_writer_take_pid(w, &pid);
     if (rc == 0)
-        rc = qs_writer_replace(w, pid, tree->order, &root, &replaced);
+        rc = qs_writer_replace(w, pid, &root, &replaced);
     if (rc != 0)
         return rc;
     qs_version_free(replaced);
@@ -85,11 +85,11 @@ static int split_inner(struct writer *w, struct tree_state *tree, const struct p
     unsigned level = path->steps - step;
     int rc = qs_writer_take_pid(w, &right_pid);
     if (rc == 0)
-        rc = qs_writer_replace(w, right_pid, tree->order, &right, &replaced);
+        rc = qs_writer_replace(w, right_pid, &right, &replaced);
     if (rc != 0)
         return rc;
     qs_version_free(replaced);
-    rc = qs_writer_replace(w, pid, tree->order, &left, &old);
+    rc = qs_writer_replace(w, pid, &left, &old);
     if (rc != 0)
         return rc;
     unsigned cut = cut_separators(s, count, at);
@@ -130,7 +130,7 @@ static int promote(struct writer *w, struct tree_state *tree, struct path *path,
         struct path_step *step = &path->step[i];
         struct separator add = {up->key, up->key_size, up->pid};
         struct page *page;
-        int rc = qs_writer_inner(w, step->pid, tree->order, &page);
+        int rc = qs_writer_inner(w, step->pid, &page);
         if (rc != 0)
             return rc;
         step->page = page;
@@ -219,11 +219,11 @@ int qs_leaf_split(struct writer *w, struct tree_state *tree, struct path *path, 
     assert(count >= 2);
     int rc = qs_writer_take_pid(w, &up.pid);
     if (rc == 0)
-        rc = qs_writer_replace(w, up.pid, tree->order, &right, &replaced);
+        rc = qs_writer_replace(w, up.pid, &right, &replaced);
     if (rc != 0)
         return rc;
     qs_version_free(replaced);
-    rc = qs_writer_replace(w, path->leaf, tree->order, &left, &old);
+    rc = qs_writer_replace(w, path->leaf, &left, &old);
     if (rc != 0)
         return rc;
     unsigned cut = cut_entries(w->entries, count, at, is_sequential(tree, path, count, at));

@@ -111,7 +111,6 @@ static struct version *copy_version(const struct version *from)
     if (v == NULL)
         return NULL;
     v->base = from->base;
-    v->order = from->order;
     v->merged_bytes = from->merged_bytes;
     v->merged_count = from->merged_count;
     memcpy(v->page, from->page, from->page_bytes);
@@ -119,25 +118,24 @@ static struct version *copy_version(const struct version *from)
 }
 
 /* An empty delta over file page `base`. */
-static struct version *new_delta(const struct writer *w, pgno_t base, enum key_order order)
+static struct version *new_delta(const struct writer *w, pgno_t base)
 {
     struct version *v = qs_version_new(VERSION_DELTA, 4 * VERSION_CLASS_BYTES);
     if (v == NULL)
         return NULL;
     const struct page *page = (const struct page *)(w->view.file + (base << QS_PAGE_SHIFT));
     v->base = base;
-    v->order = (uint8_t)order;
     v->merged_bytes = (uint16_t)qs_page_used(page);
     v->merged_count = page->count;
     qs_page_init(v->page, PAGE_LEAF, 0, v->page_bytes);
+    v->page->order = page->order;
     v->page->fence = page->fence;
     v->page->prefix = page->fence;
     return v;
 }
 
 /* A version to edit, as the newest state of the page has it. */
-static int begin_version(struct writer *w, pageid_t pid, enum key_order order,
-                         struct version **out)
+static int begin_version(struct writer *w, pageid_t pid, struct version **out)
 {
     struct version *from = qs_own_get(w->own.parent, pid), *head;
     pgno_t base;
@@ -154,7 +152,7 @@ static int begin_version(struct writer *w, pageid_t pid, enum key_order order,
     else if (base == 0)
         return QS_E_PAGE_NOTFOUND;
     else
-        *out = new_delta(w, base, order);
+        *out = new_delta(w, base);
     return *out != NULL ? 0 : ENOMEM;
 }
 
@@ -177,16 +175,16 @@ static struct version *own_here(const struct writer *w, pageid_t pid)
     return qs_own_get(&here, pid);
 }
 
-int qs_writer_leaf(struct writer *w, pageid_t pid, enum key_order order, struct version **version)
+int qs_writer_leaf(struct writer *w, pageid_t pid, struct version **version)
 {
     *version = own_here(w, pid);
     if (*version != NULL)
         return (*version)->kind == VERSION_FREED ? QS_CORRUPT() : 0;
-    int rc = begin_version(w, pid, order, version);
+    int rc = begin_version(w, pid, version);
     return rc == 0 ? add_version(w, pid, *version) : rc;
 }
 
-int qs_writer_inner(struct writer *w, pageid_t pid, enum key_order order, struct page **page)
+int qs_writer_inner(struct writer *w, pageid_t pid, struct page **page)
 {
     struct version *v = own_here(w, pid);
     if (v == NULL) {
@@ -198,8 +196,7 @@ int qs_writer_inner(struct writer *w, pageid_t pid, enum key_order order, struct
         if (v == NULL)
             return ENOMEM;
         memcpy(v->page, image.base, QS_PAGE_BYTES);
-        v->order = (uint8_t)order;
-        rc = add_version(w, pid, v);
+            rc = add_version(w, pid, v);
         if (rc != 0)
             return rc;
     }
@@ -209,13 +206,12 @@ int qs_writer_inner(struct writer *w, pageid_t pid, enum key_order order, struct
     return 0;
 }
 
-int qs_writer_replace(struct writer *w, pageid_t pid, enum key_order order,
-                      struct version **fresh, struct version **replaced)
+int qs_writer_replace(struct writer *w, pageid_t pid, struct version **fresh,
+                      struct version **replaced)
 {
     *fresh = qs_version_new(VERSION_WHOLE, QS_PAGE_BYTES);
     if (*fresh == NULL)
         return ENOMEM;
-    (*fresh)->order = (uint8_t)order;
     int rc = qs_own_set(&w->own, pid, *fresh, replaced);
     if (rc != 0)
         qs_version_free(*fresh);

@@ -87,16 +87,14 @@ int qs_writer_take_pid(struct writer *writer, pageid_t *pid);
 int qs_writer_give_pid(struct writer *writer, pageid_t pid);
 
 /* The writer's own version of a leaf, made from the newest one when there is none yet. */
-int qs_writer_leaf(struct writer *writer, pageid_t pid, enum key_order order,
-                   struct version **version);
+int qs_writer_leaf(struct writer *writer, pageid_t pid, struct version **version);
 /* The same for an inner page: always whole. */
-int qs_writer_inner(struct writer *writer, pageid_t pid, enum key_order order,
-                    struct page **page);
-/* Puts a new whole page of `level` 0 or more in place of whatever the page is; the caller builds it.
+int qs_writer_inner(struct writer *writer, pageid_t pid, struct page **page);
+/* Puts a new whole page in place of whatever the page is; the caller builds it.
  * The page it replaces (own) is handed out through *replaced, to be freed with qs_version_free() when
  * nothing points into it any more. */
-int qs_writer_replace(struct writer *writer, pageid_t pid, enum key_order order,
-                      struct version **fresh, struct version **replaced);
+int qs_writer_replace(struct writer *writer, pageid_t pid, struct version **fresh,
+                      struct version **replaced);
 
 /* Image of an own version. */
 void qs_writer_image(const struct writer *writer, const struct version *version,

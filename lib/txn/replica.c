@@ -121,7 +121,8 @@ void qs_replica_state(struct replica *r, struct replica_state *state)
 {
     do {
         /* acquire: pairs with the release of the even number; what it covers is linked */
-        state->sequence = atomic_load_explicit(&r->sequence, memory_order_acquire);
+        /* seq_cst: the second look at a state comes after the slot was published (rule 5) */
+        state->sequence = atomic_load(&r->sequence);
         state->checkpoint = atomic_load_explicit(&r->checkpoint, memory_order_acquire);
         state->visible = atomic_load_explicit(&r->visible, memory_order_acquire);
         state->used_pages = atomic_load_explicit(&r->used_pages, memory_order_acquire);

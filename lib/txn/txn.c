@@ -13,6 +13,7 @@ void qs_txn_init_read(struct qs_txn *txn, struct replica *replica, struct names 
     txn->replica = replica;
     txn->names = names;
     txn->id = state->visible;
+    txn->checkpoint = state->checkpoint;
     txn->status = TXN_READY;
     txn->view = (struct view){&replica->cache.map, qs_store_map(replica->store)->base,
                               state->visible, NULL, state->map};

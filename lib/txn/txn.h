@@ -28,6 +28,7 @@ struct qs_txn {
     struct view view;           /* read transactions */
     struct writer *writer;      /* write transactions; NULL: a read one */
     txnid_t id;                 /* snapshot, or number of this write transaction */
+    uint64_t checkpoint;        /* read: the one its snapshot lies in */
     enum txn_status status;
     struct txn_tree **tree;     /* write: by tree index, NULL while not touched */
     size_t tree_count;          /* entries in `tree` */

@@ -1,4 +1,4 @@
-/* generate.c - generators of random programs. So far one: plain databases.
+/* generate.c - generators of random programs; this one: plain databases.
  *
  * Owns:       the table of generators.
  * Invariants: G1 all randomness comes from the program's seed.
@@ -7,7 +7,7 @@
  * Steps are made in bursts (a cursor is moved around for a while, a range is filled), because
  * independent random calls rarely meet in an interesting state.
  */
-#include "program.h"
+#include "generate.h"
 
 #include <lmdb.h>
 #include <stdlib.h>
@@ -99,7 +99,7 @@ static unsigned pick_db_flags(struct random *random)
     return pick < 5 ? 0 : pick < 8 ? MDB_INTEGERKEY : MDB_REVERSEKEY;
 }
 
-static void plain_setting(struct program *program, struct random *random)
+void generate_plain_setting(struct program *program, struct random *random)
 {
     static const unsigned key_counts[] = {4, 20, 100, 400, 2000};
     static const unsigned extra_flags[] = {MDB_WRITEMAP,  MDB_MAPASYNC,   MDB_NORDAHEAD,
@@ -133,15 +133,6 @@ static void plain_setting(struct program *program, struct random *random)
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-/* The list being made. */
-struct writer {
-    struct program *program; /* owner of the steps */
-    struct random *random;   /* source of choices */
-    size_t used;             /* steps made */
-    unsigned value_profile;  /* 0 small, 1 mixed, 2 large */
-    unsigned main_percent;   /* how often the main database is picked */
-};
-
 static uint32_t pick_size(struct writer *writer)
 {
     struct random *random = writer->random;
@@ -171,7 +162,7 @@ static unsigned pick_db(struct writer *writer)
 }
 
 /* Appends a step with everything random that any step may need; NULL when the list is full. */
-static struct step *add(struct writer *writer, enum step_code code)
+struct step *generate_add(struct writer *writer, enum step_code code)
 {
     struct random *random = writer->random;
     struct step *step;
@@ -207,7 +198,7 @@ static uint32_t pick_put_flags(struct random *random)
 
 static void add_txn_begin(struct writer *writer)
 {
-    struct step *step = add(writer, STEP_TXN_BEGIN);
+    struct step *step = generate_add(writer, STEP_TXN_BEGIN);
 
     if (step != NULL) {
         step->flags = step->txn == TXN_WRITE ? 0 : MDB_RDONLY;
@@ -216,7 +207,7 @@ static void add_txn_begin(struct writer *writer)
 
 static void add_dbi_open(struct writer *writer, unsigned db, unsigned txn)
 {
-    struct step *step = add(writer, STEP_DBI_OPEN);
+    struct step *step = generate_add(writer, STEP_DBI_OPEN);
 
     if (step == NULL) {
         return;
@@ -234,7 +225,9 @@ static void add_data_step(struct writer *writer)
 {
     struct random *random = writer->random;
     uint32_t pick = random_below(random, 100);
-    struct step *step = add(writer, pick < 30 ? STEP_GET : pick < 70 ? STEP_PUT : STEP_DEL);
+    struct step *step = generate_add(writer, pick < 30   ? STEP_GET
+                                             : pick < 70 ? STEP_PUT
+                                                         : STEP_DEL);
 
     if (step == NULL) {
         return;
@@ -253,7 +246,7 @@ static void add_data_step(struct writer *writer)
 static void add_range(struct writer *writer)
 {
     struct random *random = writer->random;
-    struct step *step = add(writer, random_chance(random, 60) ? STEP_FILL : STEP_CLEAR);
+    struct step *step = generate_add(writer, random_chance(random, 60) ? STEP_FILL : STEP_CLEAR);
 
     if (step != NULL) {
         step->txn = TXN_WRITE;
@@ -293,7 +286,7 @@ static void add_cursor_step(struct writer *writer, unsigned cursor)
                           : pick < 97 ? STEP_CURSOR_DEL
                           : pick < 98 ? STEP_CURSOR_COUNT
                                       : STEP_SCAN;
-    struct step *step = add(writer, code);
+    struct step *step = generate_add(writer, code);
 
     if (step == NULL) {
         return;
@@ -322,7 +315,7 @@ static void add_cursor_burst(struct writer *writer)
     unsigned length = 2 + random_below(random, 14);
 
     struct step *step =
-        add(writer, random_chance(random, 90) ? STEP_CURSOR_OPEN : STEP_CURSOR_RENEW);
+        generate_add(writer, random_chance(random, 90) ? STEP_CURSOR_OPEN : STEP_CURSOR_RENEW);
 
     if (step == NULL) {
         return;
@@ -341,7 +334,7 @@ static void add_cursor_burst(struct writer *writer)
             add_data_step(writer);
         }
     }
-    if (random_chance(random, 10) && (step = add(writer, STEP_CURSOR_CLOSE)) != NULL) {
+    if (random_chance(random, 10) && (step = generate_add(writer, STEP_CURSOR_CLOSE)) != NULL) {
         step->cursor = (uint8_t)cursor;
     }
 }
@@ -356,7 +349,7 @@ static void add_renewal(struct writer *writer)
     struct step *step;
 
     for (size_t i = 0; i < sizeof codes; i++) {
-        step = add(writer, codes[i]);
+        step = generate_add(writer, codes[i]);
         if (step != NULL) {
             step->txn = txn;
         }
@@ -364,12 +357,12 @@ static void add_renewal(struct writer *writer)
     for (uint32_t i = random_below(random, 4); i > 0; i--) {
         add_cursor_step(writer, random_below(random, CURSOR_COUNT));
     }
-    step = add(writer, STEP_TXN_RENEW);
+    step = generate_add(writer, STEP_TXN_RENEW);
     if (step != NULL) {
         step->txn = txn;
     }
     for (unsigned cursor = 0; cursor < CURSOR_COUNT; cursor++) {
-        step = random_chance(random, 50) ? add(writer, STEP_CURSOR_RENEW) : NULL;
+        step = random_chance(random, 50) ? generate_add(writer, STEP_CURSOR_RENEW) : NULL;
         if (step != NULL) {
             step->cursor = (uint8_t)cursor;
             step->txn = txn;
@@ -395,7 +388,7 @@ static void add_transaction_step(struct writer *writer)
         add_renewal(writer);
         return;
     }
-    step = add(writer, code);
+    step = generate_add(writer, code);
     if (step != NULL && code != STEP_TXN_COMMIT && random_chance(random, 60)) {
         step->txn = (uint8_t)random_below(random, TXN_COUNT);
     }
@@ -418,7 +411,7 @@ static void add_rare_step(struct writer *writer)
                      random_chance(random, 70) ? TXN_WRITE : random_below(random, TXN_COUNT));
         return;
     }
-    step = add(writer, code);
+    step = generate_add(writer, code);
     if (step == NULL) {
         return;
     }
@@ -431,38 +424,53 @@ static void add_rare_step(struct writer *writer)
     }
 }
 
-static void plain_steps(struct program *program, struct random *random)
+struct writer generate_begin(struct program *program, struct random *random)
 {
     struct writer writer = {program, random, 0, 0, 0};
 
     writer.value_profile = random_chance(random, 55) ? 0 : random_chance(random, 80) ? 1 : 2;
     writer.main_percent = random_chance(random, 50) ? 15 : 0;
+    return writer;
+}
+
+void generate_burst(struct writer *writer)
+{
+    struct random *random = writer->random;
+    uint32_t pick = random_below(random, 100);
+
+    if (writer->used == 0 || random_chance(random, 12)) {
+        struct step *step = generate_add(writer, STEP_TXN_BEGIN);
+        if (step != NULL) {
+            step->txn = TXN_WRITE;
+        }
+        for (unsigned db = 1; db <= writer->program->named_count; db++) {
+            add_dbi_open(writer, db, TXN_WRITE);
+        }
+    }
+    if (pick < 40) {
+        add_cursor_burst(writer);
+    } else if (pick < 65) {
+        add_data_step(writer);
+    } else if (pick < 75) {
+        add_range(writer);
+    } else if (pick < 90) {
+        add_transaction_step(writer);
+    } else {
+        add_rare_step(writer);
+    }
+}
+
+static void plain_steps(struct program *program, struct random *random)
+{
+    struct writer writer = generate_begin(program, random);
+
     while (writer.used < program->step_count) {
-        uint32_t pick = random_below(random, 100);
-        if (writer.used == 0 || random_chance(random, 12)) {
-            struct step *step = add(&writer, STEP_TXN_BEGIN);
-            if (step != NULL) {
-                step->txn = TXN_WRITE;
-            }
-            for (unsigned db = 1; db <= program->named_count; db++) {
-                add_dbi_open(&writer, db, TXN_WRITE);
-            }
-        }
-        if (pick < 40) {
-            add_cursor_burst(&writer);
-        } else if (pick < 65) {
-            add_data_step(&writer);
-        } else if (pick < 75) {
-            add_range(&writer);
-        } else if (pick < 90) {
-            add_transaction_step(&writer);
-        } else {
-            add_rare_step(&writer);
-        }
+        generate_burst(&writer);
     }
 }
 
 const struct generator generators[] = {
-    {"plain", plain_setting, plain_steps},
+    {"plain", generate_plain_setting, plain_steps},
+    {"nested", generate_nested_setting, generate_nested_steps},
     {NULL, NULL, NULL},
 };

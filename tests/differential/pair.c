@@ -7,6 +7,7 @@
 #include "pair.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,7 +188,8 @@ int pair_call(struct pair *pair, const struct call *call, struct result *real)
         return real->rc;
     }
     world_call(&pair->world[OURS], call, &results[OURS]);
-    if (results[OURS].rc == MDB_PAGE_FULL && pair->world[OURS].api->page_size_override != 0) {
+    if ((results[OURS].rc == MDB_PAGE_FULL || results[OURS].rc == ENOMEM) &&
+        pair->world[OURS].api->page_size_override != 0) {
         pair->failed = true;
         pair->inconclusive = true;
         return real->rc;

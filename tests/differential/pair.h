@@ -10,12 +10,13 @@
 
 enum { HISTORY_COUNT = 30, REAL = 0, OURS = 1 };
 
-enum txn_state { TXN_NONE, TXN_ACTIVE, TXN_RESET };
+enum txn_state { TXN_NONE, TXN_ACTIVE, TXN_RESET, TXN_PARENT };
 
 struct known_txn {
     enum txn_state state; /* of the slot */
     unsigned epoch;       /* of the handles when it began */
     unsigned opened;      /* bit set of databases whose handles it opened, not yet published */
+    bool removed;         /* nested: it dropped a database with its handle, so it must commit */
 };
 
 enum cursor_state {
@@ -41,6 +42,7 @@ struct known_cursor {
     enum cursor_state state;       /* of the slot */
     unsigned txn;                  /* slot */
     unsigned db;                   /* slot */
+    unsigned level;                /* write: depth of the transaction it was opened in */
     enum cursor_position position; /* in the database */
     bool end_mark;                 /* it met the end and was not moved since */
     bool end_stale;                /* ... and the database was changed since */
@@ -64,18 +66,20 @@ struct past_call {
 };
 
 struct pair {
-    const struct program *program;                /* that is run */
-    struct world world[2];                        /* REAL and OURS */
-    struct known_txn txn[TXN_COUNT];              /* by slot */
-    struct known_cursor cursor[CURSOR_COUNT + 1]; /* by slot */
-    struct known_db db[DB_COUNT];                 /* by slot */
-    unsigned epoch;                               /* grows when the set of handles changes */
-    bool failed;                                  /* stop: a mismatch, or nothing to compare with */
-    bool inconclusive;                            /* ... the latter */
-    const struct step *step;                      /* that is running */
-    struct past_call history[HISTORY_COUNT];      /* last calls */
-    uint64_t history_next;                        /* calls so far */
-    bool quiet;                                   /* print nothing */
+    const struct program *program;                      /* that is run */
+    struct world world[2];                              /* REAL and OURS */
+    struct known_txn txn[TXN_SLOTS];                    /* by slot */
+    unsigned depth;                                     /* write transactions with a live child */
+    struct known_cursor cursor[CURSOR_COUNT + 1];       /* by slot */
+    struct known_cursor before[NEST_MAX][CURSOR_COUNT]; /* when the child of that depth began */
+    struct known_db db[DB_COUNT];                       /* by slot */
+    unsigned epoch;                                     /* grows when the set of handles changes */
+    bool failed;                             /* stop: a mismatch, or nothing to compare with */
+    bool inconclusive;                       /* ... the latter */
+    const struct step *step;                 /* that is running */
+    struct past_call history[HISTORY_COUNT]; /* last calls */
+    uint64_t history_next;                   /* calls so far */
+    bool quiet;                              /* print nothing */
 };
 
 /* A call with everything unset. */

@@ -12,17 +12,23 @@
 #include <string.h>
 
 static const char *const step_names[STEP_CODE_COUNT] = {
-    "txn_begin",   "txn_commit",   "txn_abort",
-    "txn_reset",   "txn_renew",    "txn_id",
-    "dbi_open",    "dbi_close",    "dbi_flags",
-    "stat",        "drop",         "get",
-    "put",         "del",          "cmp",
-    "cursor_open", "cursor_close", "cursor_renew",
-    "cursor_get",  "cursor_put",   "cursor_put_current",
-    "cursor_del",  "cursor_count", "fill",
-    "clear",       "scan",         "verify",
-    "env_copy",    "reopen",       "env_info",
-    "env_sync",    "bad_call",
+    "txn_begin",    "child_begin",
+    "txn_commit",   "txn_abort",
+    "txn_reset",    "txn_renew",
+    "txn_id",       "dbi_open",
+    "dbi_close",    "dbi_flags",
+    "stat",         "drop",
+    "get",          "put",
+    "del",          "cmp",
+    "cursor_open",  "cursor_close",
+    "cursor_renew", "cursor_get",
+    "cursor_put",   "cursor_put_current",
+    "cursor_del",   "cursor_count",
+    "fill",         "clear",
+    "scan",         "verify",
+    "env_copy",     "reopen",
+    "env_info",     "env_sync",
+    "bad_call",
 };
 
 static const char *const cursor_op_names[] = {

@@ -13,8 +13,12 @@
 #include <stdio.h>
 
 enum {
-    TXN_WRITE = 0,                 /* slot of the write transaction */
-    TXN_COUNT = 5,                 /* the others are for readers */
+    TXN_WRITE = 0,         /* slot of the write transaction */
+    TXN_COUNT = 5,         /* the others are for readers */
+    NEST_MAX = 3,          /* nested transactions in each other */
+    TXN_OUTER = TXN_COUNT, /* slots of write transactions with a live child, outermost
+                              first; TXN_WRITE is the innermost */
+    TXN_SLOTS = TXN_OUTER + NEST_MAX,
     CURSOR_COUNT = 8,              /* slots of cursors */
     DB_MAIN = 0,                   /* slot of the unnamed database */
     DB_NAMED_COUNT = 3,            /* named ones follow it */
@@ -27,6 +31,7 @@ enum {
 
 enum step_code {
     STEP_TXN_BEGIN,
+    STEP_CHILD_BEGIN,
     STEP_TXN_COMMIT,
     STEP_TXN_ABORT,
     STEP_TXN_RESET,
@@ -121,7 +126,7 @@ uint32_t random_below(struct random *random, uint32_t limit);
 /* True in `percent` of 100 cases. */
 bool random_chance(struct random *random, uint32_t percent);
 
-/* A way to make programs. Duplicates, nested transactions and tiny maps each get their own. */
+/* A way to make programs. Duplicates and tiny maps each get their own. */
 struct generator {
     const char *name;                                                /* for --generator */
     void (*setting)(struct program *program, struct random *random); /* flags, databases, sizes */

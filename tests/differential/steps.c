@@ -1,16 +1,14 @@
 /* steps.c - turns steps into calls, and keeps out those whose result is undefined.
  *
- * Owns:       the known state of transactions and handles.
+ * Owns:       the dispatch of steps; those on data and on the environment.
  * Invariants: T1 no step makes the real library do something undefined (README.md, "Not compared").
- *             T2 at most one transaction has handles that are not published, and it began after the
- *                last change to the set of handles.
  * Locks:      none; one thread.
  */
 #include "steps.h"
 
 #include <string.h>
 
-static struct call call_for(const struct step *step, enum step_code code)
+struct call steps_call(const struct step *step, enum step_code code)
 {
     struct call call = call_make(code);
 
@@ -79,245 +77,6 @@ static void set_data(const struct step *step, struct call *call)
     call->data.mv_data = (void *)(program_pool() + step->data_at);
 }
 
-/* ---- handles --------------------------------------------------------------------------------- */
-
-static void kill_cursors(struct pair *pair, unsigned db)
-{
-    for (unsigned i = 0; i < CURSOR_COUNT; i++) {
-        if (pair->cursor[i].state != CURSOR_NONE && pair->cursor[i].db == db) {
-            pair->cursor[i].state = CURSOR_DEAD;
-        }
-    }
-}
-
-static void forget_handle(struct pair *pair, unsigned db)
-{
-    pair->db[db].open = false;
-    pair->epoch++;
-    kill_cursors(pair, db);
-}
-
-/* The transaction's new handles become everybody's, or nobody's. */
-static void settle_handles(struct pair *pair, unsigned txn, bool publish)
-{
-    for (unsigned db = 0; db < DB_COUNT; db++) {
-        if (!(pair->txn[txn].opened >> db & 1)) {
-            continue;
-        }
-        if (publish) {
-            pair->db[db].owner = -1;
-            pair->epoch++;
-        } else {
-            forget_handle(pair, db);
-        }
-    }
-    pair->txn[txn].opened = 0;
-}
-
-static bool may_open_handle(const struct pair *pair, unsigned txn)
-{
-    for (unsigned i = 0; i < TXN_COUNT; i++) {
-        if (i != txn && pair->txn[i].opened != 0) {
-            return false;
-        }
-    }
-    return pair->txn[txn].state == TXN_RESET || pair->txn[txn].epoch == pair->epoch;
-}
-
-static bool handle_visible(const struct pair *pair, unsigned txn, unsigned db)
-{
-    return db < DB_COUNT && pair->db[db].open &&
-           (pair->db[db].owner == (int)txn ||
-            (pair->db[db].owner < 0 && pair->txn[txn].epoch == pair->epoch));
-}
-
-static void run_dbi_open(struct pair *pair, const struct step *step)
-{
-    struct call call = call_for(step, STEP_DBI_OPEN);
-    struct known_db *db = &pair->db[step->db];
-    bool known;
-
-    if (pair->txn[step->txn].state == TXN_NONE || step->db > pair->program->named_count ||
-        !may_open_handle(pair, step->txn)) {
-        return;
-    }
-    known = handle_visible(pair, step->txn, step->db);
-    call.name = pair->program->db_name[step->db];
-    if (call.name == NULL) {
-        call.flags &= MDB_CREATE | 0x81;
-    }
-    if (pair_call(pair, &call, NULL) != 0 || pair->failed || known) {
-        return;
-    }
-    *db = (struct known_db){true, (int)step->txn, 0};
-    pair->txn[step->txn].opened |= 1u << step->db;
-    for (unsigned i = 0; i < DB_COUNT; i++) {
-        if (i != step->db && pair->world[REAL].dbi[i] == BAD_HANDLE) {
-            pair->db[i].open = false;
-        }
-    }
-    call.code = STEP_DBI_FLAGS;
-    if (pair_call(pair, &call, NULL) == 0 && !pair->failed) {
-        api_enter(pair->world[REAL].api);
-        pair->world[REAL].api->dbi_flags(pair->world[REAL].txn[step->txn],
-                                         pair->world[REAL].dbi[step->db], &db->flags);
-    }
-}
-
-static void run_dbi_close(struct pair *pair, const struct step *step)
-{
-    struct call call = call_for(step, STEP_DBI_CLOSE);
-
-    for (unsigned i = 0; i < TXN_COUNT; i++) {
-        if (pair->txn[i].state != TXN_NONE) {
-            return;
-        }
-    }
-    pair_call(pair, &call, NULL);
-    if (step->db != DB_MAIN && step->db < DB_COUNT) {
-        forget_handle(pair, step->db);
-    }
-}
-
-static bool reader_active(const struct pair *pair)
-{
-    for (unsigned i = 0; i < TXN_COUNT; i++) {
-        if (i != TXN_WRITE && pair->txn[i].state == TXN_ACTIVE) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void run_drop(struct pair *pair, const struct step *step)
-{
-    struct call call = call_for(step, STEP_DROP);
-    bool removes = step->number == 1 && step->db != DB_MAIN;
-
-    if (pair->txn[step->txn].state == TXN_NONE || (removes && reader_active(pair)) ||
-        (step->db == DB_MAIN && pair->program->named_count != 0)) {
-        return;
-    }
-    if (pair_call(pair, &call, NULL) != 0) {
-        return;
-    }
-    for (unsigned i = 0; i < CURSOR_COUNT; i++) {
-        struct known_cursor *cursor = &pair->cursor[i];
-        if (cursor->state == CURSOR_LIVE && cursor->txn == step->txn && cursor->db == step->db) {
-            cursor->position = POSITION_UNSET;
-            cursor->end_mark = true;
-        }
-    }
-    if (removes) {
-        forget_handle(pair, step->db);
-        pair->txn[step->txn].opened &= ~(1u << step->db);
-        pair->txn[step->txn].epoch = pair->epoch;
-    }
-}
-
-/* ---- transactions ---------------------------------------------------------------------------- */
-
-/* With MDB_NOLOCK a writer does not know of readers; keeping them apart is up to the program. */
-static bool must_wait(const struct pair *pair, unsigned txn)
-{
-    bool writing = pair->txn[TXN_WRITE].state != TXN_NONE;
-
-    return (pair->program->env_flags & MDB_NOLOCK) != 0 &&
-           (txn == TXN_WRITE ? reader_active(pair) : writing);
-}
-
-static void run_txn_begin(struct pair *pair, const struct step *step)
-{
-    struct call call = call_for(step, STEP_TXN_BEGIN);
-
-    if (pair->txn[step->txn].state != TXN_NONE || must_wait(pair, step->txn)) {
-        return;
-    }
-    call.flags = step->txn == TXN_WRITE ? 0 : MDB_RDONLY;
-    if (pair_call(pair, &call, NULL) == 0) {
-        pair->txn[step->txn] = (struct known_txn){TXN_ACTIVE, pair->epoch, 0};
-        call.code = STEP_TXN_ID;
-        pair_call(pair, &call, NULL);
-    }
-}
-
-static void check_held(struct pair *pair, unsigned txn)
-{
-    if (!world_check_held(&pair->world[REAL], txn) && !pair->failed) {
-        pair_fail(pair, "the real library changed what a reader was given");
-    }
-    if (!world_check_held(&pair->world[OURS], txn) && !pair->failed) {
-        pair_fail(pair, "our library changed what a reader was given");
-    }
-}
-
-/* Write cursors are freed with their transaction; a reader's are kept for renewal. */
-static void leave_cursors(struct pair *pair, unsigned txn, enum cursor_state state)
-{
-    for (unsigned i = 0; i < CURSOR_COUNT; i++) {
-        struct known_cursor *cursor = &pair->cursor[i];
-        if (cursor->state == CURSOR_NONE || cursor->txn != txn) {
-            continue;
-        }
-        if (txn == TXN_WRITE) {
-            cursor->state = CURSOR_NONE;
-            pair->world[REAL].cursor[i] = NULL;
-            pair->world[OURS].cursor[i] = NULL;
-        } else if (cursor->state == CURSOR_LIVE || cursor->state == CURSOR_STALE) {
-            cursor->state = state;
-        }
-    }
-}
-
-static void run_txn_end(struct pair *pair, const struct step *step)
-{
-    struct call call = call_for(step, step->code);
-    int rc;
-
-    if (pair->txn[step->txn].state == TXN_NONE) {
-        return;
-    }
-    if (pair->txn[step->txn].state == TXN_ACTIVE && step->txn != TXN_WRITE) {
-        check_held(pair, step->txn);
-    }
-    rc = pair_call(pair, &call, NULL);
-    leave_cursors(pair, step->txn, CURSOR_ORPHAN);
-    settle_handles(pair, step->txn, step->code == STEP_TXN_COMMIT && rc == 0);
-    pair->txn[step->txn].state = TXN_NONE;
-}
-
-static void run_txn_reset(struct pair *pair, const struct step *step)
-{
-    struct call call = call_for(step, STEP_TXN_RESET);
-
-    if (pair->txn[step->txn].state == TXN_NONE) {
-        return;
-    }
-    if (step->txn != TXN_WRITE && pair->txn[step->txn].state == TXN_ACTIVE) {
-        check_held(pair, step->txn);
-    }
-    pair_call(pair, &call, NULL);
-    if (step->txn != TXN_WRITE) {
-        leave_cursors(pair, step->txn, CURSOR_STALE);
-        settle_handles(pair, step->txn, false);
-        pair->txn[step->txn].state = TXN_RESET;
-    }
-}
-
-static void run_txn_renew(struct pair *pair, const struct step *step)
-{
-    struct call call = call_for(step, STEP_TXN_RENEW);
-
-    if (pair->txn[step->txn].state == TXN_NONE || must_wait(pair, step->txn)) {
-        return;
-    }
-    if (pair_call(pair, &call, NULL) == 0) {
-        pair->txn[step->txn] = (struct known_txn){TXN_ACTIVE, pair->epoch, 0};
-        call.code = STEP_TXN_ID;
-        pair_call(pair, &call, NULL);
-    }
-}
-
 /* ---- data ------------------------------------------------------------------------------------ */
 
 static void change(struct pair *pair, struct call *call)
@@ -335,7 +94,7 @@ static void change(struct pair *pair, struct call *call)
 
 static void run_data(struct pair *pair, const struct step *step)
 {
-    struct call call = call_for(step, step->code);
+    struct call call = steps_call(step, step->code);
 
     if (pair->txn[step->txn].state == TXN_NONE) {
         return;
@@ -356,7 +115,7 @@ static void run_data(struct pair *pair, const struct step *step)
 
 static void run_range(struct pair *pair, const struct step *step)
 {
-    struct call call = call_for(step, step->code == STEP_FILL ? STEP_PUT : STEP_DEL);
+    struct call call = steps_call(step, step->code == STEP_FILL ? STEP_PUT : STEP_DEL);
 
     if (pair->txn[step->txn].state == TXN_NONE) {
         return;
@@ -375,13 +134,22 @@ static void run_range(struct pair *pair, const struct step *step)
 
 static void run_cmp(struct pair *pair, const struct step *step)
 {
-    struct call call = call_for(step, STEP_CMP);
+    struct call call = steps_call(step, STEP_CMP);
 
-    if (pair->txn[step->txn].state == TXN_ACTIVE && handle_visible(pair, step->txn, step->db)) {
+    if (pair->txn[step->txn].state == TXN_ACTIVE &&
+        steps_handle_visible(pair, step->txn, step->db)) {
         call.key = table_key(pair, step->db, step->key);
         call.data = table_key(pair, step->db, step->data_at);
         pair_call(pair, &call, NULL);
     }
+}
+
+/* ---- steps within steps ---------------------------------------------------------------------- */
+
+static void run_step(struct pair *pair, struct step *step, enum step_code code)
+{
+    step->code = (uint8_t)code;
+    steps_run(pair, step);
 }
 
 /* ---- the environment ------------------------------------------------------------------------- */
@@ -389,23 +157,24 @@ static void run_cmp(struct pair *pair, const struct step *step)
 void steps_open(struct pair *pair)
 {
     int rc = world_open(&pair->world[REAL], pair->program);
-    struct step step = {.txn = TXN_WRITE, .db = DB_MAIN, .code = STEP_TXN_COMMIT};
-    struct call call = call_for(&step, STEP_DBI_OPEN);
+    struct step step = {.txn = TXN_WRITE, .db = DB_MAIN};
+    struct call call = steps_call(&step, STEP_DBI_OPEN);
     struct result result;
 
     memset(pair->txn, 0, sizeof pair->txn);
+    pair->depth = 0;
     memset(pair->db, 0, sizeof pair->db);
     if (rc != world_open(&pair->world[OURS], pair->program) || rc != 0) {
         pair_fail(pair, "mdb_env_open failed or differs");
         return;
     }
-    run_txn_begin(pair, &step);
+    run_step(pair, &step, STEP_TXN_BEGIN);
     call.flags = pair->program->db_flags[DB_MAIN];
     pair_call(pair, &call, NULL);
     call.code = STEP_DBI_FLAGS;
     pair_call(pair, &call, &result);
     pair->db[DB_MAIN] = (struct known_db){true, -1, (unsigned)result.numbers[0]};
-    run_txn_end(pair, &step);
+    run_step(pair, &step, STEP_TXN_COMMIT);
 }
 
 void steps_close(struct pair *pair, bool commit)
@@ -413,15 +182,16 @@ void steps_close(struct pair *pair, bool commit)
     for (unsigned i = 0; i < CURSOR_COUNT; i++) {
         struct call call = call_make(STEP_CURSOR_CLOSE);
         call.cursor = i;
-        if (pair->cursor[i].state != CURSOR_NONE) {
+        bool lent = pair->cursor[i].txn == TXN_WRITE && pair->cursor[i].level < pair->depth;
+        if (pair->cursor[i].state != CURSOR_NONE && !lent) {
             pair_call(pair, &call, NULL);
             pair->cursor[i].state = CURSOR_NONE;
         }
     }
+    steps_end_writer(pair, commit ? STEP_TXN_COMMIT : STEP_TXN_ABORT);
     for (unsigned i = 0; i < TXN_COUNT; i++) {
         struct step step = {.txn = (uint8_t)i};
-        step.code = commit ? STEP_TXN_COMMIT : STEP_TXN_ABORT;
-        run_txn_end(pair, &step);
+        run_step(pair, &step, commit ? STEP_TXN_COMMIT : STEP_TXN_ABORT);
     }
     if (!pair->failed) {
         world_close(&pair->world[REAL]);
@@ -435,15 +205,14 @@ void steps_verify_all(struct pair *pair)
     struct call info = call_make(STEP_ENV_INFO);
 
     pair_call(pair, &info, NULL);
-    run_txn_begin(pair, &step);
+    run_step(pair, &step, STEP_TXN_BEGIN);
     for (unsigned db = 0; db <= pair->program->named_count; db++) {
         step.db = (uint8_t)db;
-        run_dbi_open(pair, &step);
+        run_step(pair, &step, STEP_DBI_OPEN);
     }
     if (pair->txn[1].state == TXN_ACTIVE) {
         pair_verify(pair, 1);
-        step.code = STEP_TXN_COMMIT;
-        run_txn_end(pair, &step);
+        run_step(pair, &step, STEP_TXN_COMMIT);
     }
 }
 
@@ -485,7 +254,7 @@ static void run_copy(struct pair *pair, const struct step *step)
 
 static void run_bad_call(struct pair *pair, const struct step *step)
 {
-    struct call call = call_for(step, STEP_BAD_CALL);
+    struct call call = steps_call(step, STEP_BAD_CALL);
 
     call.number = step->number % 26;
     call.key = table_key(pair, step->db, step->key);
@@ -495,7 +264,7 @@ static void run_bad_call(struct pair *pair, const struct step *step)
 
 static void run_simple(struct pair *pair, const struct step *step)
 {
-    struct call call = call_for(step, step->code);
+    struct call call = steps_call(step, step->code);
     bool needs_txn = step->code != STEP_ENV_INFO && step->code != STEP_ENV_SYNC;
 
     if (step->db == DB_FREE && step->code == STEP_STAT) {
@@ -507,30 +276,36 @@ static void run_simple(struct pair *pair, const struct step *step)
     }
 }
 
+/* A handle that a child dropped is still its parent's in the real library, until the child ends. */
+static bool is_murky(const struct pair *pair, const struct step *step)
+{
+    bool removed = pair->txn[TXN_WRITE].removed;
+
+    for (unsigned i = 0; i < NEST_MAX; i++) {
+        removed = removed || pair->txn[TXN_OUTER + i].removed;
+    }
+    return removed && step->txn >= TXN_OUTER && step->code != STEP_TXN_COMMIT &&
+           step->code != STEP_TXN_ABORT;
+}
+
 void steps_run(struct pair *pair, const struct step *step)
 {
+    if (is_murky(pair, step)) {
+        return;
+    }
     switch (step->code) {
     case STEP_TXN_BEGIN:
-        run_txn_begin(pair, step);
-        break;
+    case STEP_CHILD_BEGIN:
     case STEP_TXN_COMMIT:
     case STEP_TXN_ABORT:
-        run_txn_end(pair, step);
-        break;
     case STEP_TXN_RESET:
-        run_txn_reset(pair, step);
-        break;
     case STEP_TXN_RENEW:
-        run_txn_renew(pair, step);
+        steps_run_txn(pair, step);
         break;
     case STEP_DBI_OPEN:
-        run_dbi_open(pair, step);
-        break;
     case STEP_DBI_CLOSE:
-        run_dbi_close(pair, step);
-        break;
     case STEP_DROP:
-        run_drop(pair, step);
+        steps_run_handle(pair, step);
         break;
     case STEP_GET:
     case STEP_PUT:

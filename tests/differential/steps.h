@@ -16,6 +16,27 @@ void steps_run(struct pair *pair, const struct step *step);
 /* The cursor steps of steps_run() (steps_cursor.c). */
 void steps_run_cursor(struct pair *pair, const struct step *step);
 
+/* The steps on transactions of steps_run(): begin, end, reset, renew (steps_txn.c). */
+void steps_run_txn(struct pair *pair, const struct step *step);
+
+/* Ends the write transaction, if there is one, with all that are nested in it. */
+void steps_end_writer(struct pair *pair, enum step_code code);
+
+/* The steps that change handles of steps_run(): open, close, drop (steps_handle.c). */
+void steps_run_handle(struct pair *pair, const struct step *step);
+
+/* True when the handle may be given to a call whose result is not an error. */
+bool steps_handle_visible(const struct pair *pair, unsigned txn, unsigned db);
+
+/* The transaction's new handles become everybody's (its parent's), or nobody's. */
+void steps_settle_handles(struct pair *pair, unsigned txn, bool publish);
+
+/* True when a reader has a snapshot. */
+bool steps_reader_active(const struct pair *pair);
+
+/* The call of a step, with slots, flags and number. */
+struct call steps_call(const struct step *step, enum step_code code);
+
 /* Opens every database for reading and compares all of them. */
 void steps_verify_all(struct pair *pair);
 

@@ -56,17 +56,28 @@ static void run_open(struct pair *pair, const struct step *step)
     call.db = step->db;
     if (pair_call(pair, &call, NULL) == 0) {
         *cursor = (struct known_cursor){
-            .state = CURSOR_LIVE, .txn = step->txn, .db = step->db, .position = POSITION_UNSET};
+            .state = CURSOR_LIVE,
+            .txn = step->txn,
+            .db = step->db,
+            .level = step->txn == TXN_WRITE ? pair->depth : 0,
+            .position = POSITION_UNSET,
+        };
     }
 }
 
 static void run_close(struct pair *pair, const struct step *step)
 {
+    struct known_cursor *cursor = &pair->cursor[step->cursor];
     struct call call = call_on(pair, step, STEP_CURSOR_CLOSE);
+    bool lent = cursor->txn == TXN_WRITE && cursor->level < pair->depth;
 
-    if (pair->cursor[step->cursor].state != CURSOR_NONE) {
-        pair_call(pair, &call, NULL);
-        pair->cursor[step->cursor].state = CURSOR_NONE;
+    if (cursor->state == CURSOR_NONE) {
+        return;
+    }
+    call.number = lent; /* a parent's cursor stays open while a child lives */
+    pair_call(pair, &call, NULL);
+    if (!lent) {
+        cursor->state = CURSOR_NONE;
     }
 }
 

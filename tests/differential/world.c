@@ -78,6 +78,7 @@ int world_open(struct world *world, const struct program *program)
     if (rc != 0) {
         world_close(world);
     }
+    world->depth = 0;
     for (unsigned i = 0; i <= DB_BAD; i++) {
         world->dbi[i] = i == DB_MAIN ? 1 : i == DB_FREE ? 0 : BAD_HANDLE;
     }
@@ -287,6 +288,34 @@ static void call_put(struct world *world, const struct call *call, MDB_val *key,
     add_number(result, pair[1].mv_size);
 }
 
+static void call_child_begin(struct world *world, const struct call *call, struct result *result)
+{
+    MDB_txn *child = NULL;
+
+    result->rc = world->api->txn_begin(world->env, world->txn[call->txn], call->flags, &child);
+    add_number(result, child != NULL);
+    if (result->rc == 0) {
+        world->txn[TXN_OUTER + world->depth++] = world->txn[TXN_WRITE];
+        world->txn[TXN_WRITE] = child;
+    }
+}
+
+/* The slots after the end of a transaction, which takes its descendants with it. */
+static void leave_txn(struct world *world, unsigned txn)
+{
+    unsigned level = txn >= TXN_OUTER ? txn - TXN_OUTER : world->depth;
+
+    if (txn != TXN_WRITE && txn < TXN_OUTER) {
+        world->txn[txn] = NULL;
+        return;
+    }
+    world->txn[TXN_WRITE] = level == 0 ? NULL : world->txn[TXN_OUTER + level - 1];
+    world->depth = level == 0 ? 0 : level - 1;
+    for (unsigned i = world->depth; i < NEST_MAX; i++) {
+        world->txn[TXN_OUTER + i] = NULL;
+    }
+}
+
 /* Calls on transactions, databases and the environment. */
 static void call_other(struct world *world, const struct call *call, struct result *result)
 {
@@ -300,13 +329,16 @@ static void call_other(struct world *world, const struct call *call, struct resu
     case STEP_TXN_BEGIN:
         result->rc = api->txn_begin(world->env, NULL, call->flags, &world->txn[call->txn]);
         break;
+    case STEP_CHILD_BEGIN:
+        call_child_begin(world, call, result);
+        break;
     case STEP_TXN_COMMIT:
         result->rc = api->txn_commit(txn);
-        world->txn[call->txn] = NULL;
+        leave_txn(world, call->txn);
         break;
     case STEP_TXN_ABORT:
         api->txn_abort(txn);
-        world->txn[call->txn] = NULL;
+        leave_txn(world, call->txn);
         break;
     case STEP_TXN_RESET:
         api->txn_reset(txn);
@@ -359,7 +391,7 @@ static void call_cursor(struct world *world, const struct call *call, MDB_val *k
         break;
     case STEP_CURSOR_CLOSE:
         api->cursor_close(*cursor);
-        *cursor = NULL;
+        *cursor = call->number ? *cursor : NULL;
         break;
     case STEP_CURSOR_RENEW:
         result->rc = api->cursor_renew(world->txn[call->txn], *cursor);

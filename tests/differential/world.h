@@ -21,7 +21,7 @@ struct call {
     unsigned cursor;     /* slot */
     unsigned db;         /* slot */
     int cursor_op;       /* MDB_cursor_op */
-    int number;          /* drop's argument, variant of a bad call */
+    int number;          /* drop's argument, variant of a bad call, close: it stays open */
     unsigned flags;      /* as given to the library */
     bool no_key;         /* pass NULL */
     bool no_data;        /* pass NULL */
@@ -51,7 +51,8 @@ struct world {
     const struct api *api;                   /* library */
     char directory[200];                     /* of its files */
     MDB_env *env;                            /* NULL when closed */
-    MDB_txn *txn[TXN_COUNT];                 /* by slot */
+    MDB_txn *txn[TXN_SLOTS];                 /* by slot */
+    unsigned depth;                          /* write transactions with a live child */
     MDB_cursor *cursor[CURSOR_COUNT + 1];    /* by slot */
     MDB_dbi dbi[DB_BAD + 1];                 /* by slot */
     struct held held[TXN_COUNT][HELD_COUNT]; /* by slot */

@@ -69,7 +69,6 @@ Test(lockfile, first_starts_afresh)
     struct reader *reader;
 
     atomic_store(&header->checkpoint, 17);
-    atomic_store(&header->visible, 18);
     atomic_store(&header->failed, 1);
     cr_assert_eq(qs_reader_acquire(lockfile, &reader), 0);
     qs_reader_publish(reader, 3, 4);
@@ -79,7 +78,6 @@ Test(lockfile, first_starts_afresh)
     lockfile = open_with(8, true);
     header = qs_lockfile_header(lockfile);
     cr_assert_eq(atomic_load(&header->checkpoint), 0);
-    cr_assert_eq(atomic_load(&header->visible), 0);
     cr_assert_eq(atomic_load(&header->failed), 0);
     cr_assert_eq(qs_reader_high_water(lockfile), 0);
     cr_assert_eq(qs_reader_scan(lockfile, uses, 8), 0);
@@ -176,7 +174,7 @@ Test(lockfile, second_joins)
     pid_t child;
 
     cr_assert_eq(qs_lockfile_bind(lockfile, true, &identity), 0);
-    atomic_store(&qs_lockfile_header(lockfile)->visible, 99);
+    atomic_store(&qs_lockfile_header(lockfile)->checkpoint, 99);
     cr_assert_not(qs_lockfile_shared(lockfile));
     child = fork();
     if (child == 0) {
@@ -185,7 +183,7 @@ Test(lockfile, second_joins)
         CHILD_EXPECT(qs_lockfile_max_readers(mine) == 5);
         CHILD_EXPECT(qs_lockfile_bind(mine, false, &identity) == 0);
         CHILD_EXPECT(qs_lockfile_bind(mine, false, &other) == EBUSY);
-        CHILD_EXPECT(atomic_load(&qs_lockfile_header(mine)->visible) == 99);
+        CHILD_EXPECT(atomic_load(&qs_lockfile_header(mine)->checkpoint) == 99);
         CHILD_EXPECT(qs_lockfile_shared(mine));
         CHILD_EXPECT(!qs_lockfile_alone(mine));
         qs_lockfile_close(mine, false);
@@ -208,11 +206,11 @@ Test(lockfile, second_waits_for_first)
     cr_assert_eq(qs_lockfile_open("lock", 0644, 8, &lockfile, &first), 0);
     child = fork();
     if (child == 0) {
-        CHILD_EXPECT(atomic_load(&qs_lockfile_header(child_open())->visible) == 7);
+        CHILD_EXPECT(atomic_load(&qs_lockfile_header(child_open())->checkpoint) == 7);
         _exit(0);
     }
     nanosleep(&pause, NULL);
-    atomic_store(&qs_lockfile_header(lockfile)->visible, 7);
+    atomic_store(&qs_lockfile_header(lockfile)->checkpoint, 7);
     qs_lockfile_share(lockfile);
     wait_exit(child);
     qs_lockfile_close(lockfile, false);
@@ -230,14 +228,14 @@ Test(lockfile, first_dies_initialising)
     child = fork();
     if (child == 0) {
         CHILD_EXPECT(qs_lockfile_open("lock", 0644, 8, &lockfile, &first) == 0 && first);
-        atomic_store(&qs_lockfile_header(lockfile)->visible, 5);
+        atomic_store(&qs_lockfile_header(lockfile)->checkpoint, 5);
         signal_send(signals.to_parent);
         pause();
     }
     signal_wait(signals.to_parent);
     kill_and_wait(child);
     lockfile = open_with(8, true);
-    cr_assert_eq(atomic_load(&qs_lockfile_header(lockfile)->visible), 0);
+    cr_assert_eq(atomic_load(&qs_lockfile_header(lockfile)->checkpoint), 0);
     qs_lockfile_close(lockfile, false);
 }
 
@@ -255,11 +253,11 @@ Test(lockfile, last_closer_keeps_others_out)
 
         CHILD_EXPECT(qs_lockfile_open("lock", 0644, 8, &mine, &first) == 0);
         CHILD_EXPECT(first);
-        CHILD_EXPECT(atomic_load(&qs_lockfile_header(mine)->visible) == 0);
+        CHILD_EXPECT(atomic_load(&qs_lockfile_header(mine)->checkpoint) == 0);
         _exit(0);
     }
     nanosleep(&pause, NULL);
-    atomic_store(&qs_lockfile_header(lockfile)->visible, 7);
+    atomic_store(&qs_lockfile_header(lockfile)->checkpoint, 7);
     qs_lockfile_close(lockfile, false);
     wait_exit(child);
 }
@@ -280,12 +278,12 @@ Test(lockfile, opening_race, .timeout = 60)
 
             CHILD_EXPECT(qs_lockfile_open("lock", 0644, 8, &mine, &first) == 0);
             if (first) {
-                CHILD_EXPECT(atomic_load(&qs_lockfile_header(mine)->visible) == 0);
+                CHILD_EXPECT(atomic_load(&qs_lockfile_header(mine)->checkpoint) == 0);
                 CHILD_EXPECT(qs_reader_high_water(mine) == 0);
-                atomic_store(&qs_lockfile_header(mine)->visible, 1);
+                atomic_store(&qs_lockfile_header(mine)->checkpoint, 1);
                 qs_lockfile_share(mine);
             } else {
-                CHILD_EXPECT(atomic_load(&qs_lockfile_header(mine)->visible) == 1);
+                CHILD_EXPECT(atomic_load(&qs_lockfile_header(mine)->checkpoint) == 1);
             }
             CHILD_EXPECT(qs_reader_acquire(mine, &reader) == 0);
             if (round % 3 == 0)

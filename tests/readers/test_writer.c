@@ -26,15 +26,15 @@ Test(writer, excludes, .timeout = 60)
 
             CHILD_EXPECT(qs_writer_lock(mine, &recovered) == 0 && !recovered);
             CHILD_EXPECT(atomic_load(&header->owner) == getpid());
-            seen = atomic_load_explicit(&header->visible, memory_order_relaxed);
-            atomic_store_explicit(&header->visible, seen + 1, memory_order_relaxed);
+            seen = atomic_load_explicit(&header->checkpoint, memory_order_relaxed);
+            atomic_store_explicit(&header->checkpoint, seen + 1, memory_order_relaxed);
             qs_writer_unlock(mine);
         }
         _exit(0);
     }
     for (int i = 0; i < 3; i++)
         wait_exit(children[i]);
-    cr_assert_eq(atomic_load(&header->visible), 15000);
+    cr_assert_eq(atomic_load(&header->checkpoint), 15000);
     cr_assert_eq(atomic_load(&header->owner), 0);
     qs_lockfile_close(lockfile, false);
 }

@@ -86,7 +86,6 @@ static void update(struct world *world, const uint64_t *leaves, size_t count, ui
     world->allocated = 0;
     cr_assert(qs_array_update(world->store, &world->root, leaves, count, &up) == 0);
     cr_assert(qs_batch_write(&batch) == 0);
-    qs_batch_free(&batch);
     /* Not a page more, so that the next update writes beyond the map. */
     cr_assert(qs_store_map_reserve(world->store, world->next_pgno) == 0);
     cr_assert(world->allocated == expected, "Q3: %llu nodes written, not %llu",

@@ -128,7 +128,6 @@ static void commit(struct world *world)
     cr_assert(qs_space_checkpoint(&world->space, &batch, &world->meta) == 0);
     cr_assert(qs_batch_write(&batch) == 0);
     cr_assert(qs_meta_write(world->store, &world->meta) == 0);
-    qs_batch_free(&batch);
     qs_space_commit(&world->space, &world->meta);
     check_bitmap(world);
 }

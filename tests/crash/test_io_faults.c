@@ -1,0 +1,265 @@
+/* test_io_faults.c - each I/O call of a fixed workload fails once, in each of three ways.
+ *
+ * Owns:       a directory for each run.
+ * Invariants: T1 the call that meets the fault returns its errno; nothing that was committed before is
+ *             lost, in the same environment or after opening it anew.
+ *             T2 afterwards writing goes on; but when a flush or the write of a meta page failed, it
+ *             is not known what the medium holds: then every write is QS_E_PANIC, and the file opened
+ *             anew may hold the commit that failed.
+ *             T3 the file has no fault after the next commit, or once opened anew.
+ * Locks:      none; one thread.
+ *
+ * A failure prints the number of the call and the kind of fault.
+ */
+#define _GNU_SOURCE /* mkdtemp() */
+
+#include "crash.h"
+#include "os/recording_io.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { STEPS = 12, META_BYTES = 8192 };
+
+/* One run of the workload. */
+struct run {
+    uint64_t nth;               /* call that fails, counted from the recording's start */
+    enum recording_fault fault; /* how */
+    unsigned flags;             /* enum qs_env_flag */
+    bool final;                 /* the call is a flush or writes a meta page */
+    struct crash_workload work; /* env is NULL when the open failed */
+};
+
+static char directory[64];
+static char data_path[CRASH_PATH_BYTES];
+static char lock_path[CRASH_PATH_BYTES];
+static char sentence[CRASH_SENTENCE_BYTES];
+
+#define EXPECT(run, condition, ...)                                                                \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "call %llu, fault %d, flags %#x, files in %s: ",                       \
+                    (unsigned long long)(run)->nth, (int)(run)->fault, (run)->flags, directory);   \
+            fprintf(stderr, __VA_ARGS__);                                                          \
+            fprintf(stderr, "\n");                                                                 \
+            cr_assert_fail("a failing call did harm");                                             \
+        }                                                                                          \
+    } while (0)
+
+static int open_environment(struct run *run, const struct qs_io_ops *io)
+{
+    struct qs_options options = {.data_path = data_path,
+                                 .lock_path = lock_path,
+                                 .flags = run->flags,
+                                 .mode = 0600,
+                                 .map_size_bytes = CRASH_MAP_BYTES,
+                                 .io = io};
+
+    return qs_env_open(&options, &run->work.env);
+}
+
+static void expect_content(struct run *run, const struct crash_content *content, const char *when)
+{
+    int rc = crash_compare_env(run->work.env, &run->work.shape, content, sentence);
+
+    EXPECT(run, rc == 0, "%s: %s", when, rc == QS_E_KEYEXIST ? sentence : qs_strerror(rc));
+}
+
+static void complain(void *context, const char *finding)
+{
+    (void)context;
+    fprintf(stderr, "qs_check: %s\n", finding);
+}
+
+static void expect_clean(struct run *run, const char *when)
+{
+    struct qs_check_report report;
+    int rc = qs_check(data_path, complain, NULL, &report);
+
+    EXPECT(run, rc == 0, "%s: qs_check: %s", when, qs_strerror(rc));
+    EXPECT(run, report.faults == 0 && report.pages_lost == 0, "%s: %llu faults", when,
+           (unsigned long long)report.faults);
+}
+
+/* Does the steps; the one that fails is told by its code. STEPS when none does. */
+static unsigned do_steps(struct run *run, unsigned step, int *rc)
+{
+    *rc = 0;
+    while (step < STEPS) {
+        *rc = crash_transaction(&run->work, true, step);
+        if (*rc == 0 && step % 4 == 3)
+            *rc = qs_env_sync(run->work.env, true);
+        if (*rc != 0)
+            break;
+        step++;
+    }
+    return step;
+}
+
+static void begin(struct run *run)
+{
+    snprintf(directory, sizeof directory, "%s/qs-faults-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    cr_assert_not_null(mkdtemp(directory));
+    snprintf(data_path, sizeof data_path, "%s/data", directory);
+    snprintf(lock_path, sizeof lock_path, "%s/lock", directory);
+    run->work.shape = (struct crash_shape){60, 500, 8};
+    run->work.next_value = 1;
+    run->work.random = 5;
+    run->work.committed = (struct crash_content){.exists = {true}};
+    run->work.env = NULL;
+    recording_start(false);
+}
+
+static void end(void)
+{
+    recording_stop();
+    unlink(data_path);
+    unlink(lock_path);
+    rmdir(directory);
+}
+
+/* The workload without a fault: how many calls there are, and which of them are final (T2). */
+static uint64_t count_calls(unsigned flags, bool **final)
+{
+    struct run run = {.flags = flags};
+    uint64_t calls;
+    int rc;
+
+    begin(&run);
+    cr_assert_eq(open_environment(&run, &recording_io), 0);
+    cr_assert_eq(do_steps(&run, 0, &rc), STEPS, "%s", qs_strerror(rc));
+    calls = recording_calls();
+    *final = calloc(calls + 1, sizeof **final);
+    cr_assert_not_null(*final);
+    for (size_t i = 0; i < recording_events(); i++) {
+        struct recorded event = recording_event(i);
+
+        if (event.kind == RECORDED_FLUSH || event.kind == RECORDED_FLUSH_RANGE ||
+            (event.kind == RECORDED_WRITE && event.offset < META_BYTES))
+            (*final)[event.call] = true;
+    }
+    qs_env_close(run.work.env);
+    end();
+    return calls;
+}
+
+/* T2: no write is taken any more, reads are. */
+static void expect_panic(struct run *run)
+{
+    struct qs_txn *txn;
+    int rc = qs_txn_begin(run->work.env, NULL, 0, &txn);
+
+    EXPECT(run, rc == QS_E_PANIC, "a write transaction after the failure: %s", qs_strerror(rc));
+    expect_content(run, &run->work.committed, "reading after the failure");
+}
+
+/* Opens the file with plain I/O: it holds what was committed, or, when it could not be known, what
+ * the failed transaction would have made of it. */
+static void reopen(struct run *run, bool either)
+{
+    int rc = open_environment(run, &qs_io_posix);
+
+    EXPECT(run, rc == 0, "opening anew: %s", qs_strerror(rc));
+    rc = crash_compare_env(run->work.env, &run->work.shape, &run->work.committed, sentence);
+    if (rc == QS_E_KEYEXIST && either) {
+        rc = crash_compare_env(run->work.env, &run->work.shape, &run->work.working, sentence);
+        run->work.committed = run->work.working;
+    }
+    EXPECT(run, rc == 0, "opened anew: %s", rc == QS_E_KEYEXIST ? sentence : qs_strerror(rc));
+}
+
+static void finish(struct run *run, unsigned step)
+{
+    int rc;
+
+    EXPECT(run, do_steps(run, step, &rc) == STEPS, "going on: %s", qs_strerror(rc));
+    expect_content(run, &run->work.committed, "at the end");
+    qs_env_close(run->work.env);
+    expect_clean(run, "at the end");
+}
+
+/* What the failing call has to return. */
+static int fault_code(const struct run *run)
+{
+    return run->fault == FAULT_ENOSPC ? ENOSPC : EIO;
+}
+
+static void run_fault(struct run *run)
+{
+    unsigned step;
+    int rc;
+
+    begin(run);
+    recording_fail(run->nth, run->fault, false);
+    rc = open_environment(run, &recording_io);
+    if (rc != 0) {
+        EXPECT(run, rc == fault_code(run) || rc == EIO, "the open: %s", qs_strerror(rc));
+        reopen(run, false);
+        finish(run, 0);
+        end();
+        return;
+    }
+    step = do_steps(run, 0, &rc);
+    EXPECT(run, step < STEPS, "no step failed");
+    /* A flush's failure is always EIO. */
+    EXPECT(run, rc == fault_code(run) || (run->final && rc == EIO), "the step: %s",
+           qs_strerror(rc));
+    expect_content(run, &run->work.committed, "after the failure");
+    if (run->final) {
+        expect_panic(run);
+        qs_env_close(run->work.env);
+        expect_clean(run, "after the failure");
+        reopen(run, true);
+        finish(run, step);
+    } else {
+        /* The same step once more, so that what it had begun is begun again. */
+        finish(run, step);
+        reopen(run, false);
+        qs_env_close(run->work.env);
+    }
+    end();
+}
+
+static void sweep(unsigned flags)
+{
+    static const enum recording_fault faults[] = {FAULT_EIO, FAULT_ENOSPC, FAULT_SHORT};
+    bool *final;
+    uint64_t calls = count_calls(flags, &final);
+
+    for (uint64_t nth = 1; nth <= calls; nth++) {
+        for (unsigned i = 0; i < 3; i++) {
+            struct run run = {
+                .nth = nth, .fault = faults[i], .flags = flags, .final = final[nth]};
+            run_fault(&run);
+        }
+    }
+    free(final);
+    fprintf(stderr, "flags %#x: each of %llu calls failed in 3 ways\n", flags,
+            (unsigned long long)calls);
+}
+
+TestSuite(io_faults, .init = crash_make_pool);
+
+Test(io_faults, default_flags)
+{
+    sweep(0);
+}
+
+Test(io_faults, nometasync)
+{
+    sweep(QS_NOMETASYNC);
+}
+
+Test(io_faults, nosync)
+{
+    sweep(QS_NOSYNC);
+}
+
+Test(io_faults, writemap)
+{
+    sweep(QS_WRITEMAP);
+}
