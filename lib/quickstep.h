@@ -18,33 +18,33 @@
 #include <sys/types.h>
 
 enum qs_error {
-    QS_E_KEYEXIST = -1,          /* key (or key/data pair) exists and was not to be replaced */
-    QS_E_NOTFOUND = -2,          /* no such key, pair, tree or position */
-    QS_E_CORRUPTED = -3,         /* bytes in the file cannot be what was written */
-    QS_E_PANIC = -4,             /* a failure after which this environment takes no more writes */
-    QS_E_VERSION_MISMATCH = -5,  /* a Quickstep file of another format version */
-    QS_E_INVALID = -6,           /* not a Quickstep file */
-    QS_E_MAP_FULL = -7,          /* the map size is used up; the transaction is in error */
-    QS_E_READERS_FULL = -8,      /* every reader slot is taken by a live reader */
-    QS_E_TLS_FULL = -9,          /* no thread-local key left */
-    QS_E_MAP_RESIZED = -10,      /* another process uses pages beyond this environment's map */
-    QS_E_INCOMPATIBLE = -11,     /* operation does not fit the tree's kind */
-    QS_E_BAD_RSLOT = -12,        /* this thread's reader slot is already in use */
-    QS_E_BAD_TXN = -13,          /* transaction is finished, failed, or has a live child */
-    QS_E_BAD_VALSIZE = -14,      /* key, name or value size not supported here */
-    QS_E_PAGE_NOTFOUND = -15,    /* a reference to a page that does not exist */
+    QS_E_KEYEXIST = -1,         /* key (or key/data pair) exists and was not to be replaced */
+    QS_E_NOTFOUND = -2,         /* no such key, pair, tree or position */
+    QS_E_CORRUPTED = -3,        /* bytes in the file cannot be what was written */
+    QS_E_PANIC = -4,            /* a failure after which this environment takes no more writes */
+    QS_E_VERSION_MISMATCH = -5, /* a Quickstep file of another format version */
+    QS_E_INVALID = -6,          /* not a Quickstep file */
+    QS_E_MAP_FULL = -7,         /* the map size is used up; the transaction is in error */
+    QS_E_READERS_FULL = -8,     /* every reader slot is taken by a live reader */
+    QS_E_TLS_FULL = -9,         /* no thread-local key left */
+    QS_E_MAP_RESIZED = -10,     /* another process uses pages beyond this environment's map */
+    QS_E_INCOMPATIBLE = -11,    /* operation does not fit the tree's kind */
+    QS_E_BAD_RSLOT = -12,       /* this thread's reader slot is already in use */
+    QS_E_BAD_TXN = -13,         /* transaction is finished, failed, or has a live child */
+    QS_E_BAD_VALSIZE = -14,     /* key, name or value size not supported here */
+    QS_E_PAGE_NOTFOUND = -15,   /* a reference to a page that does not exist */
 };
 
 /* Environment flags; the meaning is LMDB's for the flag of the same name. */
 enum qs_env_flag {
-    QS_RDONLY = 0x1,      /* no write transactions; the file is opened read-only */
-    QS_NOSYNC = 0x2,      /* commits do not wait for the disk; changeable */
-    QS_NOMETASYNC = 0x4,  /* the last commit may be lost in a power cut; changeable */
-    QS_WRITEMAP = 0x8,    /* the file is extended to the map size when opened */
-    QS_MAPASYNC = 0x10,   /* with WRITEMAP, as NOSYNC; changeable */
-    QS_NOTLS = 0x20,      /* a reader slot belongs to its transaction, not to its thread */
-    QS_NOLOCK = 0x40,     /* no lock file: the caller does all locking */
-    QS_NORDAHEAD = 0x80,  /* advise random access */
+    QS_RDONLY = 0x1,     /* no write transactions; the file is opened read-only */
+    QS_NOSYNC = 0x2,     /* commits do not wait for the disk; changeable */
+    QS_NOMETASYNC = 0x4, /* the last commit may be lost in a power cut; changeable */
+    QS_WRITEMAP = 0x8,   /* the file is extended to the map size when opened */
+    QS_MAPASYNC = 0x10,  /* with WRITEMAP, as NOSYNC; changeable */
+    QS_NOTLS = 0x20,     /* a reader slot belongs to its transaction, not to its thread */
+    QS_NOLOCK = 0x40,    /* no lock file: the caller does all locking */
+    QS_NORDAHEAD = 0x80, /* advise random access */
 };
 
 struct qs_env;    /* one open environment */
@@ -78,10 +78,10 @@ struct qs_stat {
 
 struct qs_env_info {
     uint64_t map_size_bytes; /* in force in this environment */
-    uint64_t last_page;      /* pages in use, as the number of the last one: used bytes / 4096 - 1 */
-    uint64_t last_txnid;      /* newest committed transaction */
-    unsigned max_readers;    /* reader slots there are */
-    unsigned num_readers;    /* high-water mark of slots used; 0 with QS_NOLOCK */
+    uint64_t last_page;   /* pages in use, as the number of the last one: used bytes / 4096 - 1 */
+    uint64_t last_txnid;  /* newest committed transaction */
+    unsigned max_readers; /* reader slots there are */
+    unsigned num_readers; /* high-water mark of slots used; 0 with QS_NOLOCK */
 };
 
 /* ---- environments ---------------------------------------------------------------------------- */
@@ -168,12 +168,12 @@ bool qs_txn_dirty(const struct qs_txn *txn);
 /* ---- trees ----------------------------------------------------------------------------------- */
 
 enum qs_tree_flag { /* persistent properties; the values are those LMDB stores */
-    QS_REVERSEKEY = 0x02,
-    QS_DUPSORT = 0x04,
-    QS_INTEGERKEY = 0x08,
-    QS_DUPFIXED = 0x10,
-    QS_INTEGERDUP = 0x20,
-    QS_REVERSEDUP = 0x40,
+                    QS_REVERSEKEY = 0x02,
+                    QS_DUPSORT = 0x04,
+                    QS_INTEGERKEY = 0x08,
+                    QS_DUPFIXED = 0x10,
+                    QS_INTEGERDUP = 0x20,
+                    QS_REVERSEDUP = 0x40,
 };
 #define QS_TREE_CREATE 0x40000u /* qs_tree_open(): create it when missing */
 
@@ -232,25 +232,25 @@ int qs_compare(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *a,
 /* ---- cursors --------------------------------------------------------------------------------- */
 
 enum qs_cursor_op { /* same order and meaning as LMDB's MDB_cursor_op */
-    QS_FIRST,
-    QS_FIRST_DUP,
-    QS_GET_BOTH,
-    QS_GET_BOTH_RANGE,
-    QS_GET_CURRENT,
-    QS_GET_MULTIPLE,
-    QS_LAST,
-    QS_LAST_DUP,
-    QS_NEXT,
-    QS_NEXT_DUP,
-    QS_NEXT_MULTIPLE,
-    QS_NEXT_NODUP,
-    QS_PREV,
-    QS_PREV_DUP,
-    QS_PREV_NODUP,
-    QS_SET,
-    QS_SET_KEY,
-    QS_SET_RANGE,
-    QS_PREV_MULTIPLE,
+                    QS_FIRST,
+                    QS_FIRST_DUP,
+                    QS_GET_BOTH,
+                    QS_GET_BOTH_RANGE,
+                    QS_GET_CURRENT,
+                    QS_GET_MULTIPLE,
+                    QS_LAST,
+                    QS_LAST_DUP,
+                    QS_NEXT,
+                    QS_NEXT_DUP,
+                    QS_NEXT_MULTIPLE,
+                    QS_NEXT_NODUP,
+                    QS_PREV,
+                    QS_PREV_DUP,
+                    QS_PREV_NODUP,
+                    QS_SET,
+                    QS_SET_KEY,
+                    QS_SET_RANGE,
+                    QS_PREV_MULTIPLE,
 };
 
 /* A cursor is unpositioned, on an item, deleted-here (its item was removed; it stands on the

@@ -12,8 +12,8 @@ typedef uint64_t txnid_t;  /* number of a committed (or the running) write trans
 
 #define QS_PAGE_BYTES 4096u
 #define QS_PAGE_SHIFT 12
-#define QS_KEY_MAX 511u         /* longest key, bytes */
-#define QS_PAGEID_NONE 0u       /* no page: the root of an empty tree; never handed out */
+#define QS_KEY_MAX 511u          /* longest key, bytes */
+#define QS_PAGEID_NONE 0u        /* no page: the root of an empty tree; never handed out */
 #define QS_TXNID_NONE UINT64_MAX /* "no snapshot" in a reader slot */
 
 #endif

@@ -1,9 +1,10 @@
 /* cache.c - committed versions; see cache.h.
  *
- * A chain is complete: its last version is the page as it was before any transaction of this
- * process (txn 0), so readers never need the map entry's base word while there is a head (M2).
+ * A chain is complete: it begins with the page as it was before (txn 0; nothing for a new page id),
+ * and loses only what nobody can ask for. So readers never need the map entry's base word while there
+ * is a head (M2).
  * Invariants: C1 a version v below a newer one n is unlinked only when no live snapshot lies in
- * [v.txn, n.txn) and n.txn is visible, so that none can come.
+ *             [v.txn, n.txn) and n.txn is visible, so that none can come.
  */
 #include "cache/cache.h"
 

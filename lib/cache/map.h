@@ -1,16 +1,17 @@
 /* map.h - the mapping table: page id -> newest version, or the page in the file.
  *
- * Owns:    one entry of 16 bytes a page id, in chunks that come into being at first need; entries
- * are filled from the file's map array (format/array.h) when first asked for. Entry:   `head`
- * newest version (NULL: none in memory); `base` word as in format/array.h: page number, `free` and
- * `verified` bits. base == 0: not loaded yet. Rules:   M1 only the writer changes entries, but for
- * the `verified` bit and the first load, which any thread may do (compare-and-swap from 0, every
- * racer brings the same word). M2 a reader that found no head and took the base looks at head again
- * (rule 1, §2): the writer links a head before it changes the base. M3 an entry that is not loaded
- * is the same in every map array since the map was opened, whose writer loads what it changes. So
- * each view loads from the array of its own checkpoint, whose nodes its reader slot keeps from
- * being reused by any process (rule 5). Threads: qs_map_entry() and qs_map_base_at() from any
- * thread, the rest under the writer mutex.
+ * Owns:    one entry of 16 bytes a page id, in chunks that come into being at first need; entries are
+ *          filled from the file's map array (format/array.h) when first asked for.
+ * Entry:   `head` newest version (NULL: none in memory); `base` word as in format/array.h: page
+ *          number, `free` and `verified` bits. base == 0: not loaded yet.
+ * Rules:   M1 only the writer changes entries, but for the `verified` bit and the first load, which
+ *             any thread may do (compare-and-swap from 0, every racer brings the same word).
+ *          M2 a reader that found no head and took the base looks at head again (rule 1, §2): the
+ *             writer links a head before it changes the base.
+ *          M3 an entry that is not loaded is the same in every map array since the map was opened,
+ *             whose writer loads what it changes. So each view loads from the array of its own
+ *             checkpoint, whose nodes its reader slot keeps from being reused by any process (rule 5).
+ * Threads: qs_map_entry() and qs_map_base_at() from any thread, the rest under the writer mutex.
  */
 #ifndef QS_CACHE_MAP_H
 #define QS_CACHE_MAP_H

@@ -1,5 +1,4 @@
-/* own.h - a write transaction's own versions: page id -> version, invisible to everybody else (rule
- * 2).
+/* own.h - a write transaction's own versions: page id -> version, unseen by everybody else (rule 2).
  *
  * One table a nesting level; a lookup that misses goes on in the parent's. Abort frees the table.
  * Threads: the transaction's.

@@ -1,8 +1,9 @@
 /* retire.h - memory that was unlinked and is freed when nobody can be looking at it any more.
  *
- * Invariant R1: an item unlinked when transaction `stamp` was the newest visible one is freed only
- * when every live reader began later, that is, has a snapshot > stamp. Whoever frees has scanned
- * the reader slots after the unlinking, behind a seq_cst fence. Threads: under the writer mutex.
+ * Invariant: R1 an item unlinked when transaction `stamp` was the newest visible one is freed only
+ *            when every live reader began later, that is, has a snapshot > stamp. Whoever frees has
+ *            scanned the reader slots after the unlinking, behind a seq_cst fence.
+ * Threads:   under the writer mutex.
  */
 #ifndef QS_CACHE_RETIRE_H
 #define QS_CACHE_RETIRE_H

@@ -20,12 +20,12 @@ struct version {
     _Atomic(struct version *) older; /* the version before; NULL: the page did not exist before, or
                                         nobody can ask for what it was */
     txnid_t txn;                     /* transaction that made it */
-    pgno_t base;                     /* DELTA: the file page below; CLEAN: the page itself; else 0 */
-    uint16_t kind;                   /* enum version_kind */
-    uint16_t page_bytes;             /* room for `page`, 0 for CLEAN and FREED */
-    uint16_t merged_bytes;           /* what base and delta take together (qs_page_used()) */
-    uint16_t merged_count;           /* entries they have together, tombstones not counted */
-    struct page page[];              /* DELTA and WHOLE */
+    pgno_t base;           /* DELTA: the file page below; CLEAN: the page itself; else 0 */
+    uint16_t kind;         /* enum version_kind */
+    uint16_t page_bytes;   /* room for `page`, 0 for CLEAN and FREED */
+    uint16_t merged_bytes; /* what base and delta take together (qs_page_used()) */
+    uint16_t merged_count; /* entries they have together, tombstones not counted */
+    struct page page[];    /* DELTA and WHOLE */
 };
 
 /* Allocates a version with a page of at least `page_bytes` (rounded up to a size class); kind,

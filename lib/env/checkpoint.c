@@ -22,14 +22,14 @@ struct job {
     struct core *core;
     struct qs_txn *txn;
     struct writer *w;
-    struct batch batch;              /* images on their way */
-    struct meta meta;                /* to be written */
-    struct placement *place;         /* dirty pages by page id */
-    struct version **version;        /* their own versions, in the same order */
-    size_t count;                    /* how many */
-    struct tree_change *change;      /* changed trees */
+    struct batch batch;         /* images on their way */
+    struct meta meta;           /* to be written */
+    struct placement *place;    /* dirty pages by page id */
+    struct version **version;   /* their own versions, in the same order */
+    size_t count;               /* how many */
+    struct tree_change *change; /* changed trees */
     size_t change_count;
-    uint64_t run_pgno, run_left;     /* allocated pages not used yet */
+    uint64_t run_pgno, run_left; /* allocated pages not used yet */
 };
 
 static int by_pid(const void *a, const void *b)
@@ -216,8 +216,8 @@ static int write_map(struct job *job)
         if (count == 0 || leaves[count - 1] != leaf)
             leaves[count++] = leaf;
     }
-    struct array_update update = {&job->batch, job->meta.checkpoint, 0,       job,
-                                  map_allocate, map_release,         map_fill};
+    struct array_update update = {&job->batch,  job->meta.checkpoint, 0,       job,
+                                  map_allocate, map_release,          map_fill};
     int rc = qs_array_update(job->core->store, &job->meta.map, leaves, count, &update);
     free(leaves);
     return rc;
@@ -237,8 +237,8 @@ static int collect_trees(struct job *job)
             continue;
         struct tree_change *change = &job->change[job->change_count++];
         change->tree = qs_names_at(txn->names, i);
-        int rc = qs_replica_prepare(txn->replica, change, &state->state.record, state->exists,
-                                    txn->id);
+        int rc =
+            qs_replica_prepare(txn->replica, change, &state->state.record, state->exists, txn->id);
         if (rc != 0)
             return rc;
     }
@@ -290,8 +290,8 @@ static void finish_meta(struct job *job, uint64_t map_size_bytes)
         meta->main = main_tree->state.record;
     if (map_size_bytes > meta->map_size_bytes)
         meta->map_size_bytes = map_size_bytes;
-    meta->used_pages = job->w->used_pages + meta->map.nodes + meta->bitmap.nodes -
-                       old->map.nodes - old->bitmap.nodes;
+    meta->used_pages = job->w->used_pages + meta->map.nodes + meta->bitmap.nodes - old->map.nodes -
+                       old->bitmap.nodes;
 }
 
 /* The first flush makes the state before this one durable as well, if its meta page is among what is

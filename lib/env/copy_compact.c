@@ -18,17 +18,17 @@
 
 /* A copy under way. */
 struct copy {
-    struct qs_txn *txn;    /* what is copied */
-    int fd;                /* where to */
-    uint8_t *buffer;       /* COPY_PAGES pages */
-    unsigned gathered;     /* pages in it */
-    uint64_t *map_word;    /* the copy's mapping table, by page id */
-    uint32_t next_pid;     /* words in it */
-    uint32_t free_pid;     /* head of its chain of free page ids */
+    struct qs_txn *txn; /* what is copied */
+    int fd;             /* where to */
+    uint8_t *buffer;    /* COPY_PAGES pages */
+    unsigned gathered;  /* pages in it */
+    uint64_t *map_word; /* the copy's mapping table, by page id */
+    uint32_t next_pid;  /* words in it */
+    uint32_t free_pid;  /* head of its chain of free page ids */
     uint64_t free_pids;
-    uint64_t tree_pages;   /* counted */
-    uint64_t run_pages;    /* counted */
-    uint64_t next_run;     /* page the next run goes to */
+    uint64_t tree_pages; /* counted */
+    uint64_t run_pages;  /* counted */
+    uint64_t next_run;   /* page the next run goes to */
 };
 
 static int flush(struct copy *copy)
@@ -164,7 +164,8 @@ static int copy_runs(struct copy *copy, pageid_t pid, const struct image *image)
 /* ---- arrays, written bottom up ---- */
 
 /* Nodes of each level of an array of `words` words. */
-static struct array_root array_shape(uint64_t words, uint64_t pgno, uint64_t count[ARRAY_LEVELS_MAX])
+static struct array_root array_shape(uint64_t words, uint64_t pgno,
+                                     uint64_t count[ARRAY_LEVELS_MAX])
 {
     struct array_root root = {0, 0, 0};
     for (uint64_t n = words; n > 1 || root.levels == 0;) {
@@ -190,9 +191,12 @@ static int write_array(struct copy *copy, uint64_t words, uint64_t pgno, uint32_
             if (rc != 0)
                 return rc;
             struct array_node *node = space;
-            node->header = (struct page){.kind = PAGE_ARRAY, .level = (uint8_t)level,
-                                         .count = ARRAY_FANOUT, .checkpoint = COPY_CHECKPOINT,
-                                         .pid = id, .size = QS_PAGE_BYTES};
+            node->header = (struct page){.kind = PAGE_ARRAY,
+                                         .level = (uint8_t)level,
+                                         .count = ARRAY_FANOUT,
+                                         .checkpoint = COPY_CHECKPOINT,
+                                         .pid = id,
+                                         .size = QS_PAGE_BYTES};
             for (uint64_t i = n * ARRAY_FANOUT; i < below && i < (n + 1) * ARRAY_FANOUT; i++)
                 node->word[i % ARRAY_FANOUT] = level == 0 ? word(copy, i) : first + i;
             qs_page_seal(&node->header);
@@ -266,8 +270,7 @@ static int write_copy(struct copy *copy, struct meta *meta)
     return rc == 0 ? flush(copy) : rc;
 }
 
-int qs_copy_compact(struct qs_txn *txn, int fd, const struct meta *source,
-                    uint64_t map_size_bytes)
+int qs_copy_compact(struct qs_txn *txn, int fd, const struct meta *source, uint64_t map_size_bytes)
 {
     struct meta meta = *source;
     struct copy copy = {.txn = txn, .fd = fd, .next_pid = source->next_pid};

@@ -2,7 +2,7 @@
  *
  * Owns:       the registry of this process's cores.
  * Invariants: E1 a replica's contents are freed only when it is no longer current and has no users;
- * a user counts itself in first and then checks that the replica is still current.
+ *             a user counts itself in first and then checks that the replica is still current.
  */
 #include "env/open.h"
 

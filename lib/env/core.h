@@ -20,30 +20,30 @@ struct core {
     unsigned users;    /* environments */
 
     /* immutable */
-    dev_t device;             /* of the data file */
+    dev_t device; /* of the data file */
     ino_t inode;
-    pid_t pid;                /* of the process that opened it */
+    pid_t pid; /* of the process that opened it */
     struct store *store;
     struct lockfile *lockfile; /* private memory where there is no lock file */
-    bool has_lock_file;       /* false: QS_NOLOCK, or a read-only file system */
+    bool has_lock_file;        /* false: QS_NOLOCK, or a read-only file system */
     struct names names;
 
     /* atomic */
     _Atomic(struct replica *) current; /* newest replica; seq_cst, see core_use_replica() */
-    _Atomic bool panicked;    /* a thread died writing: nothing goes on */
-    _Atomic uint64_t durable; /* newest checkpoint known to be durable; only grows */
+    _Atomic bool panicked;             /* a thread died writing: nothing goes on */
+    _Atomic uint64_t durable;          /* newest checkpoint known to be durable; only grows */
 
     /* under follow_lock */
     pthread_mutex_t follow_lock;
     struct replica *replicas; /* all of them, current included */
 
     /* under the writer mutex */
-    bool meta_suspect;        /* nothing is known of how the newest meta page came to be there */
+    bool meta_suspect; /* nothing is known of how the newest meta page came to be there */
     struct space space;
-    bool space_open;            /* `space` is the one of space_checkpoint */
+    bool space_open; /* `space` is the one of space_checkpoint */
     uint64_t space_checkpoint;
-    struct reader_use *uses;    /* room for a scan of all slots */
-    txnid_t *live_snapshots;    /* the same, taken apart */
+    struct reader_use *uses; /* room for a scan of all slots */
+    txnid_t *live_snapshots; /* the same, taken apart */
     uint64_t *live_checkpoints;
     unsigned live_count;
 };

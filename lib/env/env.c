@@ -184,8 +184,7 @@ int qs_reader_visit(struct qs_env *env, int (*visit)(void *context, const struct
 
 int qs_reader_check(struct qs_env *env, int *dead)
 {
-    unsigned cleared =
-        env->core->has_lock_file ? qs_reader_check_dead(env->core->lockfile) : 0;
+    unsigned cleared = env->core->has_lock_file ? qs_reader_check_dead(env->core->lockfile) : 0;
     if (dead != NULL)
         *dead = (int)cleared;
     return 0;

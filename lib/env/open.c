@@ -85,8 +85,7 @@ static int load_meta(struct core *core, const struct qs_options *options, struct
 }
 
 /* The map that the environment's map size will ask for, made at once. */
-static int reserve_map(struct core *core, const struct qs_options *options,
-                       const struct meta *meta)
+static int reserve_map(struct core *core, const struct qs_options *options, const struct meta *meta)
 {
     uint64_t size = options->map_size_bytes != 0 ? options->map_size_bytes : meta->map_size_bytes;
     uint64_t used = meta->used_pages << QS_PAGE_SHIFT;
@@ -99,8 +98,8 @@ static int reserve_map(struct core *core, const struct qs_options *options,
 static int start(struct core *core, const struct qs_options *options, const struct meta *meta,
                  bool first)
 {
-    struct data_identity identity = {core->device, core->inode,
-                                     {meta->file_id[0], meta->file_id[1]}};
+    struct data_identity identity = {
+        core->device, core->inode, {meta->file_id[0], meta->file_id[1]}};
     struct replica *replica;
     int rc = qs_lockfile_bind(core->lockfile, first, &identity);
     if (rc == 0)

@@ -24,27 +24,27 @@
 #define META_PAGES 2u
 
 struct meta {
-    uint64_t magic;              /* META_MAGIC */
-    uint32_t format;             /* META_FORMAT */
+    uint64_t magic;  /* META_MAGIC */
+    uint32_t format; /* META_FORMAT */
     uint32_t zero0;
-    uint32_t page_bytes;         /* QS_PAGE_BYTES */
+    uint32_t page_bytes; /* QS_PAGE_BYTES */
     uint32_t zero1;
-    uint64_t file_id[2];         /* random, given at creation: names this database */
-    uint64_t checkpoint;         /* number of the checkpoint that wrote it */
-    uint64_t txn;                /* newest transaction it contains */
-    uint64_t map_size_bytes;     /* largest map size a writer had */
-    uint64_t high_water;         /* no page from here on is in use */
-    uint64_t used_pages;         /* logical use: tree pages, runs, array nodes, these two */
-    struct array_root map;       /* page id -> file page */
-    struct array_root bitmap;    /* file pages in use */
-    uint64_t pending;            /* first page of the pending chain, 0: none */
-    uint64_t pending_pages;      /* its length in pages */
-    uint32_t next_pid;           /* page ids from here on were never handed out */
-    uint32_t free_pid;           /* head of the chain of free page ids (in the map), 0: none */
-    uint64_t free_pids;          /* its length */
-    struct tree_record main;     /* the main tree */
+    uint64_t file_id[2];      /* random, given at creation: names this database */
+    uint64_t checkpoint;      /* number of the checkpoint that wrote it */
+    uint64_t txn;             /* newest transaction it contains */
+    uint64_t map_size_bytes;  /* largest map size a writer had */
+    uint64_t high_water;      /* no page from here on is in use */
+    uint64_t used_pages;      /* logical use: tree pages, runs, array nodes, these two */
+    struct array_root map;    /* page id -> file page */
+    struct array_root bitmap; /* file pages in use */
+    uint64_t pending;         /* first page of the pending chain, 0: none */
+    uint64_t pending_pages;   /* its length in pages */
+    uint32_t next_pid;        /* page ids from here on were never handed out */
+    uint32_t free_pid;        /* head of the chain of free page ids (in the map), 0: none */
+    uint64_t free_pids;       /* its length */
+    struct tree_record main;  /* the main tree */
     uint8_t zero2[QS_PAGE_BYTES - 192 - 4];
-    uint32_t checksum;           /* crc32c of everything before */
+    uint32_t checksum; /* crc32c of everything before */
 };
 static_assert(sizeof(struct meta) == QS_PAGE_BYTES, "meta page");
 static_assert(offsetof(struct meta, checkpoint) == 40, "meta page");

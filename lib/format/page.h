@@ -44,8 +44,8 @@ struct page {
     uint16_t heap;       /* offset of the lowest record; == size when there is none */
     uint16_t garbage;    /* dead bytes among the records */
     uint16_t prefix;     /* leading normalized bytes that all keys here share; la follows them */
-    uint16_t fence;      /* those that every key routed here must share (<= prefix when count > 0) */
-    uint16_t order;      /* order of the keys (enum key_order), so that a page is checked and
+    uint16_t fence; /* those that every key routed here must share (<= prefix when count > 0) */
+    uint16_t order; /* order of the keys (enum key_order), so that a page is checked and
                             merged without knowing its tree */
 };
 static_assert(sizeof(struct page) == 32, "page header");
@@ -54,10 +54,10 @@ static_assert(offsetof(struct page, size) == 20, "page header");
 
 #define PAGE_HEADER_BYTES 32u
 
-enum entry_flag {             /* bits 9-15 of a leaf record's first word, shifted down by 9 */
-    ENTRY_TOMBSTONE = 0x01,   /* mini-pages: the key is deleted; no value */
-    ENTRY_LARGE = 0x02,       /* the value is a struct large_ref */
-    ENTRY_TREE = 0x04,        /* the value is a struct tree_record: a named tree */
+enum entry_flag { /* bits 9-15 of a leaf record's first word, shifted down by 9 */
+                  ENTRY_TOMBSTONE = 0x01, /* mini-pages: the key is deleted; no value */
+                  ENTRY_LARGE = 0x02,     /* the value is a struct large_ref */
+                  ENTRY_TREE = 0x04,      /* the value is a struct tree_record: a named tree */
 };
 
 /* A value too large for a leaf: where its page run lies. Runs hold nothing but the value. */

@@ -27,7 +27,8 @@ struct pending_page {
     struct page header;
     uint64_t next;
     struct pending_run run[PENDING_PER_PAGE];
-    uint8_t spare[QS_PAGE_BYTES - PAGE_HEADER_BYTES - 8 - PENDING_PER_PAGE * sizeof(struct pending_run)];
+    uint8_t spare[QS_PAGE_BYTES - PAGE_HEADER_BYTES - 8 -
+                  PENDING_PER_PAGE * sizeof(struct pending_run)];
 };
 static_assert(sizeof(struct pending_page) == QS_PAGE_BYTES, "pending page");
 

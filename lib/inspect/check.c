@@ -74,8 +74,7 @@ static void check_array(struct check *check, const struct array_root *root, cons
         qs_check_fault(check, "%s cannot be read: %s", what, qs_strerror(rc));
     else if (check->report->pages_reachable - before != root->nodes)
         qs_check_fault(check, "%s has %llu nodes, its root says %u", what,
-                       (unsigned long long)(check->report->pages_reachable - before),
-                       root->nodes);
+                       (unsigned long long)(check->report->pages_reachable - before), root->nodes);
 }
 
 static void check_run(struct check *check, const struct pending_run *run)
@@ -112,8 +111,7 @@ static void check_pending(struct check *check)
     }
     if (n != check->file.meta.pending_pages)
         qs_check_fault(check, "the pending chain has %llu pages, the meta page says %llu",
-                       (unsigned long long)n,
-                       (unsigned long long)check->file.meta.pending_pages);
+                       (unsigned long long)n, (unsigned long long)check->file.meta.pending_pages);
 }
 
 /* Every page id is in a tree or free; the chain of free ones holds them all. */
@@ -161,11 +159,11 @@ static void check_pages(struct check *check)
             qs_check_fault(check, "page %llu is lost: neither reachable nor free",
                            (unsigned long long)p);
         }
-        check->report->pages_free += (use & (USE_REACHED | USE_MARKED)) != USE_MARKED &&
-                                     (use & USE_REACHED) == 0;
+        check->report->pages_free +=
+            (use & (USE_REACHED | USE_MARKED)) != USE_MARKED && (use & USE_REACHED) == 0;
     }
-    uint64_t used = META_PAGES + check->tree_pages + check->run_pages + meta->map.nodes +
-                    meta->bitmap.nodes;
+    uint64_t used =
+        META_PAGES + check->tree_pages + check->run_pages + meta->map.nodes + meta->bitmap.nodes;
     if (used != meta->used_pages)
         qs_check_fault(check, "%llu pages are in use, the meta page says %llu",
                        (unsigned long long)used, (unsigned long long)meta->used_pages);

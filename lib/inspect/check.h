@@ -15,11 +15,11 @@ enum page_use {
 struct check {
     struct inspect file;
     void (*complain)(void *context, const char *sentence);
-    void *context;                   /* for complain */
+    void *context; /* for complain */
     struct qs_check_report *report;
-    uint8_t *use;                    /* enum page_use bits, by file page */
-    uint8_t *pid_seen;               /* by page id: a tree refers to it */
-    uint64_t tree_pages, run_pages;  /* met in trees */
+    uint8_t *use;                   /* enum page_use bits, by file page */
+    uint8_t *pid_seen;              /* by page id: a tree refers to it */
+    uint64_t tree_pages, run_pages; /* met in trees */
 };
 
 /* Reports a finding; printf-like. */

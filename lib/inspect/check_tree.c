@@ -10,11 +10,11 @@
 /* One tree being walked. */
 struct walk {
     struct check *check;
-    const char *name;          /* for findings */
-    enum key_order order;      /* of its keys */
-    struct tree_record found;  /* what the walk counted */
-    uint8_t last[QS_KEY_MAX];  /* the greatest key met */
-    size_t last_size;          /* 0: none yet */
+    const char *name;                                           /* for findings */
+    enum key_order order;                                       /* of its keys */
+    struct tree_record found;                                   /* what the walk counted */
+    uint8_t last[QS_KEY_MAX];                                   /* the greatest key met */
+    size_t last_size;                                           /* 0: none yet */
     int (*named)(struct walk *walk, const struct entry *entry); /* main tree: a named one */
 };
 
@@ -43,15 +43,15 @@ static void check_large(struct walk *walk, const struct entry *entry)
 
 static void check_key(struct walk *walk, const struct entry *entry, const struct place *place)
 {
-    if (walk->last_size != 0 && qs_key_compare(walk->order, walk->last, walk->last_size,
-                                               entry->key, entry->key_size) >= 0)
+    if (walk->last_size != 0 &&
+        qs_key_compare(walk->order, walk->last, walk->last_size, entry->key, entry->key_size) >= 0)
         qs_check_fault(walk->check, "%s: keys out of order in page id %u", walk->name, place->pid);
-    bool below = place->low.key_size != 0 &&
-                 qs_key_compare(walk->order, entry->key, entry->key_size, place->low.key,
-                                place->low.key_size) < 0;
-    bool above = place->high.key_size != 0 &&
-                 qs_key_compare(walk->order, entry->key, entry->key_size, place->high.key,
-                                place->high.key_size) >= 0;
+    bool below =
+        place->low.key_size != 0 && qs_key_compare(walk->order, entry->key, entry->key_size,
+                                                   place->low.key, place->low.key_size) < 0;
+    bool above =
+        place->high.key_size != 0 && qs_key_compare(walk->order, entry->key, entry->key_size,
+                                                    place->high.key, place->high.key_size) >= 0;
     if (below || above)
         qs_check_fault(walk->check, "%s: page id %u holds a key outside its fences", walk->name,
                        place->pid);
@@ -129,8 +129,8 @@ static void walk_page(struct walk *walk, const struct place *place)
 static void walk_tree(struct check *check, const char *name, const struct tree_record *record,
                       int (*named)(struct walk *walk, const struct entry *entry))
 {
-    struct walk walk = {.check = check, .name = name, .order = qs_tree_order(record->flags),
-                        .named = named};
+    struct walk walk = {
+        .check = check, .name = name, .order = qs_tree_order(record->flags), .named = named};
     check->report->trees++;
     if (record->root != TREE_ROOT_NONE) {
         struct place root = {.pid = (pageid_t)record->root, .level = record->depth - 1u};
@@ -143,17 +143,15 @@ static void walk_tree(struct check *check, const char *name, const struct tree_r
     if (walk.found.entries != record->entries || walk.found.leaf_pages != record->leaf_pages ||
         walk.found.branch_pages != record->branch_pages ||
         walk.found.overflow_pages != record->overflow_pages)
-        qs_check_fault(check,
-                       "%s: counts %llu entries, %llu leaves, %llu inner pages, %llu overflow "
-                       "pages; its record says %llu, %llu, %llu, %llu",
-                       name, (unsigned long long)walk.found.entries,
-                       (unsigned long long)walk.found.leaf_pages,
-                       (unsigned long long)walk.found.branch_pages,
-                       (unsigned long long)walk.found.overflow_pages,
-                       (unsigned long long)record->entries,
-                       (unsigned long long)record->leaf_pages,
-                       (unsigned long long)record->branch_pages,
-                       (unsigned long long)record->overflow_pages);
+        qs_check_fault(
+            check,
+            "%s: counts %llu entries, %llu leaves, %llu inner pages, %llu overflow "
+            "pages; its record says %llu, %llu, %llu, %llu",
+            name, (unsigned long long)walk.found.entries, (unsigned long long)walk.found.leaf_pages,
+            (unsigned long long)walk.found.branch_pages,
+            (unsigned long long)walk.found.overflow_pages, (unsigned long long)record->entries,
+            (unsigned long long)record->leaf_pages, (unsigned long long)record->branch_pages,
+            (unsigned long long)record->overflow_pages);
 }
 
 static int walk_named(struct walk *walk, const struct entry *entry)

@@ -20,8 +20,8 @@ void qs_dump_meta(const struct inspect *inspect)
     printf("in use       %" PRIu64 " pages\n", m->used_pages);
     printf("map          page %" PRIu64 ", %u levels, %u nodes\n", m->map.pgno, m->map.levels,
            m->map.nodes);
-    printf("bitmap       page %" PRIu64 ", %u levels, %u nodes\n", m->bitmap.pgno,
-           m->bitmap.levels, m->bitmap.nodes);
+    printf("bitmap       page %" PRIu64 ", %u levels, %u nodes\n", m->bitmap.pgno, m->bitmap.levels,
+           m->bitmap.nodes);
     printf("pending      page %" PRIu64 ", %" PRIu64 " pages\n", m->pending, m->pending_pages);
     printf("page ids     next %u, free %" PRIu64 "\n", m->next_pid, m->free_pids);
 }
@@ -30,8 +30,8 @@ static void print_tree(const char *name, int name_size, const struct tree_record
 {
     printf("%-20.*s flags %02x depth %u inner %" PRIu64 " leaves %" PRIu64 " overflow %" PRIu64
            " entries %" PRIu64 "\n",
-           name_size, name, r->flags, r->depth, r->branch_pages, r->leaf_pages,
-           r->overflow_pages, r->entries);
+           name_size, name, r->flags, r->depth, r->branch_pages, r->leaf_pages, r->overflow_pages,
+           r->entries);
 }
 
 int qs_dump_trees(struct inspect *inspect)
@@ -76,7 +76,7 @@ static void print_leaf(const struct page *page)
         print_bytes(entry.key, entry.key_size);
         printf(" = ");
         print_bytes(entry.value, entry.value_size);
-        printf((entry.flags & ENTRY_LARGE) != 0   ? " large\n"
+        printf((entry.flags & ENTRY_LARGE) != 0  ? " large\n"
                : (entry.flags & ENTRY_TREE) != 0 ? " tree\n"
                                                  : "\n");
     }
@@ -138,8 +138,7 @@ int qs_dump_space(struct inspect *inspect)
     uint64_t pgno = inspect->meta.pending;
     for (uint64_t n = 0; rc == 0 && pgno != 0 && n < inspect->meta.pending_pages; n++) {
         const struct pending_page *page = qs_store_page(inspect->store, pgno);
-        if (page == NULL || !qs_page_verify(&page->header) ||
-            page->header.count > PENDING_PER_PAGE)
+        if (page == NULL || !qs_page_verify(&page->header) || page->header.count > PENDING_PER_PAGE)
             return QS_E_CORRUPTED;
         for (unsigned i = 0; i < page->header.count; i++)
             printf("waiting: page %" PRIu64 " + %" PRIu64 ", born %" PRIu64 ", freed %" PRIu64 "\n",

@@ -12,9 +12,9 @@
 /* A file being looked at. */
 struct inspect {
     struct store *store;
-    struct meta meta;  /* the newest */
-    struct map map;    /* its mapping table */
-    struct view view;  /* what its last transaction sees */
+    struct meta meta; /* the newest */
+    struct map map;   /* its mapping table */
+    struct view view; /* what its last transaction sees */
 };
 
 /* errno, QS_E_INVALID, QS_E_VERSION_MISMATCH, QS_E_CORRUPTED (no valid meta page). */

@@ -7,9 +7,10 @@
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: qs_dump FILE [meta|trees|space|page NUMBER]\n"
-                    "Prints the inside of a Quickstep data file (data.mdb): meta page and trees, or\n"
-                    "what is named.\n");
+    fprintf(stderr,
+            "usage: qs_dump FILE [meta|trees|space|page NUMBER]\n"
+            "Prints the inside of a Quickstep data file (data.mdb): meta page and trees, or\n"
+            "what is named.\n");
     return 2;
 }
 

@@ -1,13 +1,16 @@
 /* writer.c - the writer mutex: one writer of all threads of all processes.
  *
  * Owns:       header->writer and header->owner.
- * Life:       free -> held -> free; held -> (holder's process ends) -> held by the next, who is
- * told to recover; held -> (holder's thread ends) -> its process is in panic for good, the others
- * recover. Invariants: I1 header->owner is set while the mutex is held and 0 while it is free,
- * except after a holder died: then it may stay set until the next holder, who so finds out. I2
- * lockfile->holder is set from lock to unlock; found set by who has just taken the mutex, it means
- * that a thread of this process ended with it. I3 in panic, no call of this process keeps the
- * mutex. Locks:      the writer mutex itself, rank WRITER, the first of all. Source:     own.
+ * Life:       free -> held -> free;
+ *             held -> (holder's process ends) -> held by the next, who is told to recover;
+ *             held -> (holder's thread ends) -> its process is in panic for good, the others recover.
+ * Invariants: I1 header->owner is set while the mutex is held and 0 while it is free, except after a
+ *             holder died: then it may stay set until the next holder, who so finds out.
+ *             I2 lockfile->holder is set from lock to unlock; found set by who has just taken the
+ *             mutex, it means that a thread of this process ended with it.
+ *             I3 in panic, no call of this process keeps the mutex.
+ * Locks:      the writer mutex itself, rank WRITER, the first of all.
+ * Source:     own.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* sched_getaffinity() */

@@ -17,10 +17,10 @@ int qs_array_leaf(struct store *store, const struct array_root *root, uint64_t l
 
 /* What an update needs from outside. */
 struct array_update {
-    struct batch *batch;  /* takes the new nodes */
-    uint64_t checkpoint;  /* number they are born in */
-    uint32_t id;          /* stored in the nodes' pid field: which array they belong to */
-    void *context;        /* for the functions below */
+    struct batch *batch; /* takes the new nodes */
+    uint64_t checkpoint; /* number they are born in */
+    uint32_t id;         /* stored in the nodes' pid field: which array they belong to */
+    void *context;       /* for the functions below */
 
     int (*allocate)(void *context, uint64_t *pgno);
     /* A node is replaced: page `pgno`, born in `born`. */

@@ -12,10 +12,10 @@
 #define BATCH_PAGES 64u /* 256 KiB a write */
 
 struct batch {
-    struct store *store;                 /* where the images go */
-    struct io_write write[BATCH_PAGES];  /* where each image goes */
-    unsigned count;                      /* images gathered */
-    uint64_t written_pages;              /* images written since qs_batch_init() */
+    struct store *store;                /* where the images go */
+    struct io_write write[BATCH_PAGES]; /* where each image goes */
+    unsigned count;                     /* images gathered */
+    uint64_t written_pages;             /* images written since qs_batch_init() */
 };
 
 void qs_batch_init(struct batch *batch, struct store *store);

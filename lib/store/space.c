@@ -248,8 +248,8 @@ int qs_space_release(struct space *space, uint64_t pgno, uint64_t count, uint64_
             return 0;
         }
     }
-    int rc = qs_vector_reserve((void **)&space->wait, &space->wait_capacity,
-                               space->wait_count + 1, sizeof *space->wait);
+    int rc = qs_vector_reserve((void **)&space->wait, &space->wait_capacity, space->wait_count + 1,
+                               sizeof *space->wait);
     if (rc != 0)
         return rc;
     space->wait[space->wait_count++] = (struct pending_run){pgno, born, freed, count};
@@ -264,8 +264,7 @@ static bool in_use(const struct pending_run *run, const uint64_t *used, size_t u
     return false;
 }
 
-int qs_space_reclaim(struct space *space, uint64_t durable, const uint64_t *used,
-                     size_t used_count)
+int qs_space_reclaim(struct space *space, uint64_t durable, const uint64_t *used, size_t used_count)
 {
     size_t kept = 0;
     int rc = 0;

@@ -16,23 +16,23 @@ struct space_leaf;
 
 struct space {
     struct store *store;
-    struct array_root root;     /* the bitmap of the newest checkpoint */
-    uint64_t high_water;        /* no page from here on is in use */
-    struct space_leaf *leaf;    /* leaves of the bitmap, loaded on demand */
-    size_t leaf_count;          /* entries in `leaf` */
-    uint64_t low;               /* no page below is free; the meta pages never are */
-    uint64_t run_missing;       /* no free run of this many pages or more below the high water */
-    struct pending_run *wait;   /* runs that wait, in order of release */
+    struct array_root root;   /* the bitmap of the newest checkpoint */
+    uint64_t high_water;      /* no page from here on is in use */
+    struct space_leaf *leaf;  /* leaves of the bitmap, loaded on demand */
+    size_t leaf_count;        /* entries in `leaf` */
+    uint64_t low;             /* no page below is free; the meta pages never are */
+    uint64_t run_missing;     /* no free run of this many pages or more below the high water */
+    struct pending_run *wait; /* runs that wait, in order of release */
     size_t wait_count;
     size_t wait_capacity;
-    uint64_t *chain;            /* pages of the newest checkpoint's pending chain */
+    uint64_t *chain; /* pages of the newest checkpoint's pending chain */
     size_t chain_count;
     size_t chain_capacity;
-    uint64_t chain_born;        /* checkpoint that wrote the chain */
+    uint64_t chain_born; /* checkpoint that wrote the chain */
 
     /* what qs_space_rollback() goes back to */
-    size_t wait_mark;           /* wait_count at begin */
-    uint64_t high_water_mark;   /* high_water at begin */
+    size_t wait_mark;         /* wait_count at begin */
+    uint64_t high_water_mark; /* high_water at begin */
 };
 
 /* Reads where the checkpoint in `meta` keeps its free space: the chain is read, the bitmap on demand. */
@@ -59,7 +59,8 @@ int qs_space_release(struct space *space, uint64_t pgno, uint64_t count, uint64_
 
 /* Makes waiting runs free that were released by a checkpoint up to `durable` and that none of the
  * `used` checkpoints includes. Not between begin and commit or rollback. */
-int qs_space_reclaim(struct space *space, uint64_t durable, const uint64_t *used, size_t used_count);
+int qs_space_reclaim(struct space *space, uint64_t durable, const uint64_t *used,
+                     size_t used_count);
 
 /* Writes bitmap and chain of checkpoint `meta->checkpoint` into `batch` and fills meta's fields
  * (bitmap, pending, pending_pages, high_water). Nothing may be allocated or released after it. */

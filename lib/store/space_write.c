@@ -135,8 +135,8 @@ static int bitmap_write(struct node_pages *nodes, struct batch *batch, struct ar
     size_t count = 0;
     int rc = nodes_reserve(nodes, &leaves, &count);
     if (rc == 0) {
-        struct array_update update = {batch, nodes->checkpoint, 1,           nodes,
-                                      node_allocate, node_release, node_fill};
+        struct array_update update = {batch,         nodes->checkpoint, 1,        nodes,
+                                      node_allocate, node_release,      node_fill};
         rc = qs_array_update(nodes->space->store, root, leaves, count, &update);
     }
     free(leaves);

@@ -16,22 +16,22 @@
 /* A read-only map of the file from its start. Never changes; lives until the store is closed, so
  * whoever took it may go on using it when a larger one has taken its place. */
 struct file_map {
-    const uint8_t *base;   /* page n is at base + n * QS_PAGE_BYTES */
-    uint64_t pages;        /* mapped; the file may be shorter (or longer) */
+    const uint8_t *base;    /* page n is at base + n * QS_PAGE_BYTES */
+    uint64_t pages;         /* mapped; the file may be shorter (or longer) */
     struct file_map *older; /* the one it replaced */
 };
 
 struct store {
-    const struct qs_io_ops *io;       /* immutable */
-    struct qs_io_file *file;          /* what is written through; owns its descriptor */
-    struct qs_io_file *first_file;    /* what the store was opened with, when `file` came later */
-    int fd;                           /* immutable: the descriptor it was opened with */
-    bool read_only;                   /* until qs_store_make_writable() */
-    bool random_access;               /* immutable: advise the kernel so */
-    void *images;                     /* the batch's buffer (writer), NULL before the first write */
-    pthread_mutex_t map_lock;         /* held while a map is added (rank STORE, the lowest) */
-    _Atomic(struct file_map *) map;   /* newest map; release, pairs with acquire in qs_store_map() */
-    _Atomic uint64_t file_pages;      /* pages the file was last seen to have (relaxed) */
+    const struct qs_io_ops *io;     /* immutable */
+    struct qs_io_file *file;        /* what is written through; owns its descriptor */
+    struct qs_io_file *first_file;  /* what the store was opened with, when `file` came later */
+    int fd;                         /* immutable: the descriptor it was opened with */
+    bool read_only;                 /* until qs_store_make_writable() */
+    bool random_access;             /* immutable: advise the kernel so */
+    void *images;                   /* the batch's buffer (writer), NULL before the first write */
+    pthread_mutex_t map_lock;       /* held while a map is added (rank STORE, the lowest) */
+    _Atomic(struct file_map *) map; /* newest map; release, pairs with acquire in qs_store_map() */
+    _Atomic uint64_t file_pages;    /* pages the file was last seen to have (relaxed) */
 };
 
 /* Takes over `fd`, also on failure. Nothing is read. ENOMEM. */

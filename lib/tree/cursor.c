@@ -195,8 +195,7 @@ static bool is_on(const struct cursor *c, const void *key, size_t key_size)
            memcmp(c->key, key, key_size) == 0;
 }
 
-int qs_cursors_deleted(struct writer *w, struct tree_state *tree, const void *key,
-                       size_t key_size)
+int qs_cursors_deleted(struct writer *w, struct tree_state *tree, const void *key, size_t key_size)
 {
     struct cursor *c = tree->cursors;
     while (c != NULL && !is_on(c, key, key_size))

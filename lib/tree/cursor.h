@@ -21,16 +21,16 @@
 enum cursor_state { CURSOR_UNSET, CURSOR_LIVE, CURSOR_SAVED, CURSOR_END };
 
 struct cursor {
-    const struct view *view;       /* what it reads */
+    const struct view *view;          /* what it reads */
     const struct tree_record *record; /* the tree, as the view's transaction has it */
-    enum key_order order;          /* of the tree */
+    enum key_order order;             /* of the tree */
     enum cursor_state state;
-    bool deleted;                  /* LIVE, SAVED, END: the item it was on is gone */
-    struct path path;              /* LIVE */
-    struct leaf_pos pos;           /* LIVE */
-    struct cursor *next;           /* in its tree_state's list (write transactions) */
-    uint16_t key_size;             /* SAVED: bytes in `key` */
-    uint8_t key[QS_KEY_MAX];       /* SAVED: the item it is on */
+    bool deleted;            /* LIVE, SAVED, END: the item it was on is gone */
+    struct path path;        /* LIVE */
+    struct leaf_pos pos;     /* LIVE */
+    struct cursor *next;     /* in its tree_state's list (write transactions) */
+    uint16_t key_size;       /* SAVED: bytes in `key` */
+    uint8_t key[QS_KEY_MAX]; /* SAVED: the item it is on */
 };
 
 void qs_cursor_init(struct cursor *cursor, const struct view *view,

@@ -16,8 +16,7 @@ static int remove_entry(struct writer *w, struct tree_state *tree, struct path *
     int rc = qs_writer_leaf(w, path->leaf, &v);
     if (rc != 0)
         return rc;
-    uint16_t merged = (uint16_t)(v->merged_bytes -
-                                 qs_entry_bytes(old->key_size, old->value_size));
+    uint16_t merged = (uint16_t)(v->merged_bytes - qs_entry_bytes(old->key_size, old->value_size));
     uint16_t count = (uint16_t)(v->merged_count - 1);
     struct entry tombstone = {w->input, w->input, old->key_size, 0, ENTRY_TOMBSTONE};
     memcpy(w->input, old->key, old->key_size);

@@ -115,8 +115,8 @@ int qs_large_release_run(struct writer *w, const struct pending_run *run)
 {
     if (run->born == w->checkpoint && forget_run(w, run->pgno))
         return qs_space_free(w->space, run->pgno, run->pages);
-    int rc = qs_vector_reserve((void **)&w->released, &w->released_capacity,
-                               w->released_count + 1, sizeof *w->released);
+    int rc = qs_vector_reserve((void **)&w->released, &w->released_capacity, w->released_count + 1,
+                               sizeof *w->released);
     if (rc == 0)
         w->released[w->released_count++] = *run;
     return rc;

@@ -116,10 +116,10 @@ bool qs_leaf_prev(struct leaf_pos *pos, enum key_order order)
         if (at.base_i == 0 && at.delta_i == 0)
             return false;
         /* > 0: the entry before is the delta's, < 0 the base's, 0: both are of one key (L1) */
-        int side = at.base_i == 0    ? 1
-                   : at.delta_i == 0 ? -1
-                                     : compare_sides(&at.image, order, at.delta_i - 1u,
-                                                     at.base_i - 1u);
+        int side = at.base_i == 0 ? 1
+                   : at.delta_i == 0
+                       ? -1
+                       : compare_sides(&at.image, order, at.delta_i - 1u, at.base_i - 1u);
         at.delta_i -= side >= 0;
         at.base_i -= side <= 0;
         at.order = (int8_t)((side < 0) - (side > 0));

@@ -13,7 +13,7 @@ struct leaf_pos {
     struct image image; /* the leaf */
     uint16_t base_i;    /* first base entry not before the place */
     uint16_t delta_i;   /* first delta entry not before it */
-    int8_t order;       /* which is the place's entry: < 0 the delta's, > 0 the base's, 0 both are of
+    int8_t order; /* which is the place's entry: < 0 the delta's, > 0 the base's, 0 both are of
                            one key and the delta's counts; LEAF_END: there is none */
 };
 #define LEAF_END 2

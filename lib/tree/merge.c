@@ -123,8 +123,7 @@ static int merge_inner(struct writer *w, struct tree_state *tree, const struct p
 
 /* Takes the right child of a merged pair out of its parent, whose own version is left in the path.
  */
-static int drop_right(struct writer *w, struct path *path,
-                      const struct pair *pair)
+static int drop_right(struct writer *w, struct path *path, const struct pair *pair)
 {
     struct page *parent;
     int rc = qs_writer_inner(w, path->step[pair->step].pid, &parent);

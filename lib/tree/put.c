@@ -252,8 +252,8 @@ static int hand_out(struct job *job)
  * anything is unusual. */
 static bool append_behind(struct writer *w, struct tree_state *tree, const struct put *put)
 {
-    struct entry last, entry = {put->key, put->value.data, (uint16_t)put->key_size,
-                                (uint16_t)put->value.size, 0};
+    struct entry last,
+        entry = {put->key, put->value.data, (uint16_t)put->key_size, (uint16_t)put->value.size, 0};
     if (tree->append_pid == QS_PAGEID_NONE || (put->flags & QS_APPEND) == 0 ||
         (put->flags & QS_RESERVE) != 0 || put->tree_record || w->reserve.bytes != NULL ||
         put->key_size + put->value.size > ENTRY_INLINE_MAX)

@@ -181,15 +181,15 @@ static void build_leaf(struct version *v, enum key_order order, const struct ent
 
 /* The key between the two halves, and the two halves built. */
 static void build_halves(struct writer *w, struct tree_state *tree, const struct path *path,
-                         struct version *left, struct version *right, unsigned cut,
-                         unsigned count, struct promotion *up)
+                         struct version *left, struct version *right, unsigned cut, unsigned count,
+                         struct promotion *up)
 {
     const struct entry *e = w->entries;
     struct separator low, high, middle = {NULL, 0, up->pid};
     const void *key;
     size_t key_size;
-    qs_key_separator(tree->order, e[cut - 1].key, e[cut - 1].key_size, e[cut].key,
-                     e[cut].key_size, &key, &key_size);
+    qs_key_separator(tree->order, e[cut - 1].key, e[cut - 1].key_size, e[cut].key, e[cut].key_size,
+                     &key, &key_size);
     memcpy(up->key, key, key_size);
     up->key_size = (uint16_t)key_size;
     middle.key = up->key;

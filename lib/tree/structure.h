@@ -16,8 +16,8 @@ int qs_tree_plant(struct writer *writer, struct tree_state *tree);
 
 /* Replaces the leaf at the end of `path` by two that hold writer->entries[0..count), which point into
  * its image or elsewhere; `at` is the index of the entry being inserted. */
-int qs_leaf_split(struct writer *writer, struct tree_state *tree, struct path *path,
-                  unsigned count, unsigned at);
+int qs_leaf_split(struct writer *writer, struct tree_state *tree, struct path *path, unsigned count,
+                  unsigned at);
 
 /* After a delete: merges the leaf at the end of `path` with a neighbour when little is left of it, and
  * the pages above likewise; shrinks the tree. */

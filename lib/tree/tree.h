@@ -41,7 +41,7 @@ int qs_tree_value(const struct view *view, const struct entry *entry, struct qs_
 
 /* What a put is about. */
 struct put {
-    const void *key;     /* 1..QS_KEY_MAX bytes */
+    const void *key; /* 1..QS_KEY_MAX bytes */
     size_t key_size;
     struct qs_val value; /* in: bytes to store (QS_RESERVE: size only). Out: QS_E_KEYEXIST from
                             QS_NOOVERWRITE: what is there; QS_RESERVE: space to be filled */
@@ -54,8 +54,8 @@ struct put {
 int qs_tree_put(struct writer *writer, struct tree_state *tree, struct put *put);
 
 /* Removes a key: QS_E_NOTFOUND; QS_E_INCOMPATIBLE for a named tree's record unless `tree_record`. */
-int qs_tree_delete(struct writer *writer, struct tree_state *tree, const void *key,
-                   size_t key_size, bool tree_record);
+int qs_tree_delete(struct writer *writer, struct tree_state *tree, const void *key, size_t key_size,
+                   bool tree_record);
 
 /* Frees every page and run; the tree is empty. Cursors become unpositioned. */
 int qs_tree_empty(struct writer *writer, struct tree_state *tree);

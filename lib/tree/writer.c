@@ -101,8 +101,8 @@ void qs_writer_image(const struct writer *w, const struct version *v, struct ima
     if (v->kind == VERSION_WHOLE)
         *image = (struct image){v->page, NULL};
     else
-        *image = (struct image){
-            (const struct page *)(w->view.file + (v->base << QS_PAGE_SHIFT)), v->page};
+        *image = (struct image){(const struct page *)(w->view.file + (v->base << QS_PAGE_SHIFT)),
+                                v->page};
 }
 
 static struct version *copy_version(const struct version *from)
@@ -196,7 +196,7 @@ int qs_writer_inner(struct writer *w, pageid_t pid, struct page **page)
         if (v == NULL)
             return ENOMEM;
         memcpy(v->page, image.base, QS_PAGE_BYTES);
-            rc = add_version(w, pid, v);
+        rc = add_version(w, pid, v);
         if (rc != 0)
             return rc;
     }

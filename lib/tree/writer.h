@@ -15,30 +15,30 @@
 
 /* A large value whose bytes the user is still to fill (QS_RESERVE). */
 struct reserve {
-    void *bytes;           /* NULL: there is none */
-    void *ref;             /* its struct large_ref (unaligned), in an own version that does not move
+    void *bytes; /* NULL: there is none */
+    void *ref;   /* its struct large_ref (unaligned), in an own version that does not move
                               before the next change, which settles it first */
-    pgno_t pgno;           /* its run */
-    void *spent;           /* the bytes before: input of the change that settled them may lie there */
+    pgno_t pgno; /* its run */
+    void *spent; /* the bytes before: input of the change that settled them may lie there */
 };
 
 struct writer {
-    struct view view;          /* newest committed state plus `own` */
-    struct own own;            /* versions made */
-    struct store *store;       /* the file, for large values */
-    struct space *space;       /* its free pages */
-    uint64_t checkpoint;       /* number of the checkpoint that will write this transaction */
-    txnid_t txn;               /* its number */
+    struct view view;    /* newest committed state plus `own` */
+    struct own own;      /* versions made */
+    struct store *store; /* the file, for large values */
+    struct space *space; /* its free pages */
+    uint64_t checkpoint; /* number of the checkpoint that will write this transaction */
+    txnid_t txn;         /* its number */
 
-    pageid_t next_pid;         /* page ids from here on were never handed out */
-    pageid_t free_pid;         /* head of the chain of free page ids in the map, 0: none */
-    uint64_t free_pids;        /* its length */
-    pageid_t *freed;           /* page ids given back by this transaction and not taken again */
+    pageid_t next_pid;  /* page ids from here on were never handed out */
+    pageid_t free_pid;  /* head of the chain of free page ids in the map, 0: none */
+    uint64_t free_pids; /* its length */
+    pageid_t *freed;    /* page ids given back by this transaction and not taken again */
     size_t freed_count;
     size_t freed_capacity;
 
-    uint64_t used_pages;       /* logical use with this transaction's changes */
-    uint64_t limit_pages;      /* the map size; a change that would pass it gives QS_E_MAP_FULL */
+    uint64_t used_pages;  /* logical use with this transaction's changes */
+    uint64_t limit_pages; /* the map size; a change that would pass it gives QS_E_MAP_FULL */
 
     struct pending_run *released; /* runs of large values no longer referred to; `freed` unset */
     size_t released_count;
@@ -49,12 +49,12 @@ struct writer {
     size_t allocated_capacity;
 
     struct reserve reserve;
-    bool changed;              /* something visible changed */
+    bool changed; /* something visible changed */
 
-    struct page scratch;       /* start of 4 KiB of working space (scratch_rest follows) */
+    struct page scratch; /* start of 4 KiB of working space (scratch_rest follows) */
     uint8_t scratch_rest[QS_PAGE_BYTES - sizeof(struct page)];
-    uint8_t input[QS_PAGE_BYTES];            /* copies of inputs that lie in engine memory */
-    struct entry entries[LEAF_ENTRIES_MAX];  /* a leaf taken apart */
+    uint8_t input[QS_PAGE_BYTES];                  /* copies of inputs that lie in engine memory */
+    struct entry entries[LEAF_ENTRIES_MAX];        /* a leaf taken apart */
     struct separator separators[LEAF_ENTRIES_MAX]; /* an inner page taken apart */
 };
 

@@ -189,8 +189,7 @@ int qs_cursor_get(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *v
     struct entry entry;
     if (cursor->txn->status != TXN_READY)
         return QS_E_BAD_TXN;
-    if ((op == QS_NEXT || op == QS_PREV) &&
-        qs_cursor_step(&cursor->at, op == QS_NEXT, &entry))
+    if ((op == QS_NEXT || op == QS_PREV) && qs_cursor_step(&cursor->at, op == QS_NEXT, &entry))
         return hand_out_entry(cursor, &entry, key, value);
     int rc = get(cursor, key, value, op);
     /* Whatever was asked for, and with whatever result: a step forward steps from here on. */

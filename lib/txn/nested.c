@@ -18,12 +18,12 @@
 struct cursor_mark {
     struct cursor_mark *next; /* in child->marks */
     struct cursor *cursor;
-    struct qs_txn *txn;       /* in which it acted */
-    uint32_t tree;            /* index of its tree */
+    struct qs_txn *txn; /* in which it acted */
+    uint32_t tree;      /* index of its tree */
     enum cursor_state state;
     bool deleted;
     uint16_t key_size;
-    uint8_t key[];            /* with CURSOR_SAVED */
+    uint8_t key[]; /* with CURSOR_SAVED */
 };
 
 static struct qs_cursor *whole_cursor(struct cursor *at)
@@ -49,8 +49,8 @@ static int mark_cursors(struct qs_txn *parent, struct qs_txn *child, uint32_t tr
         struct cursor_mark *mark = malloc(sizeof *mark + key_size);
         if (mark == NULL)
             return ENOMEM;
-        *mark = (struct cursor_mark){child->marks, c,          parent, tree,
-                                     c->state,     c->deleted, (uint16_t)key_size};
+        *mark = (struct cursor_mark){child->marks,      c, parent, tree, c->state, c->deleted,
+                                     (uint16_t)key_size};
         memcpy(mark->key, c->key, key_size);
         child->marks = mark;
     }

@@ -1,8 +1,8 @@
 /* replica.c - committed trees and the life of a process's picture; see replica.h.
  *
  * Invariant: R2 a tree without a chain was changed by no transaction of this replica, so its record
- * in the main tree is the same for every snapshot the replica serves, and whoever loads it first
- * loads it for all. The writer loads a tree's chain before it changes the tree.
+ *            in the main tree is the same for every snapshot the replica serves, and whoever loads it
+ *            first loads it for all. The writer loads a tree's chain before it changes the tree.
  */
 #include "txn/replica.h"
 

@@ -23,29 +23,29 @@ struct txn_tree {
 struct cursor_mark;
 
 struct qs_txn {
-    struct replica *replica;    /* committed state it reads */
-    struct names *names;        /* trees by name */
-    struct view view;           /* read transactions */
-    struct writer *writer;      /* write transactions; NULL: a read one */
-    txnid_t id;                 /* snapshot, or number of this write transaction */
-    uint64_t checkpoint;        /* read: the one its snapshot lies in */
+    struct replica *replica; /* committed state it reads */
+    struct names *names;     /* trees by name */
+    struct view view;        /* read transactions */
+    struct writer *writer;   /* write transactions; NULL: a read one */
+    txnid_t id;              /* snapshot, or number of this write transaction */
+    uint64_t checkpoint;     /* read: the one its snapshot lies in */
     enum txn_status status;
-    struct txn_tree **tree;     /* write: by tree index, NULL while not touched */
-    size_t tree_count;          /* entries in `tree` */
-    struct qs_cursor *cursors;  /* write: all cursors open in it */
-    struct qs_txn *parent;      /* write: the transaction it is nested in, or NULL */
-    struct cursor_mark *marks;  /* nested: where the ancestors' cursors were (nested.c) */
-    struct qs_env *env;         /* for the floor above */
-    void *slot;                 /* read: reader slot, for the floor above */
+    struct txn_tree **tree;    /* write: by tree index, NULL while not touched */
+    size_t tree_count;         /* entries in `tree` */
+    struct qs_cursor *cursors; /* write: all cursors open in it */
+    struct qs_txn *parent;     /* write: the transaction it is nested in, or NULL */
+    struct cursor_mark *marks; /* nested: where the ancestors' cursors were (nested.c) */
+    struct qs_env *env;        /* for the floor above */
+    void *slot;                /* read: reader slot, for the floor above */
 };
 
 struct qs_cursor {
-    struct cursor at;           /* the position */
-    struct qs_txn *txn;         /* transaction it acts in: where it was opened or renewed into, or
+    struct cursor at;   /* the position */
+    struct qs_txn *txn; /* transaction it acts in: where it was opened or renewed into, or
                                    that one's live descendant */
     struct qs_tree *tree;
-    bool of_writer;             /* opened in a write transaction (which frees it) */
-    struct qs_cursor *next;     /* in txn->cursors */
+    bool of_writer;         /* opened in a write transaction (which frees it) */
+    struct qs_cursor *next; /* in txn->cursors */
 };
 
 static inline const struct view *qs_txn_view(const struct qs_txn *txn)
@@ -69,8 +69,8 @@ int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_
 
 /* Record and order of a tree in any transaction: QS_E_NOTFOUND. The record stays where it is until
  * the transaction ends. */
-int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree,
-                  const struct tree_record **record, enum key_order *order);
+int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
+                  enum key_order *order);
 
 /* Notes the outcome of a change: an error that leaves the tree half changed fails the transaction.
  * Returns `rc`. */

@@ -23,8 +23,8 @@ enum {
 };
 
 struct crash_content {
-    bool exists[CRASH_TREES];                 /* [0] is always true */
-    uint32_t value[CRASH_TREES][CRASH_KEYS];  /* 0: the key is absent */
+    bool exists[CRASH_TREES];                /* [0] is always true */
+    uint32_t value[CRASH_TREES][CRASH_KEYS]; /* 0: the key is absent */
 };
 
 /* How keys and values are made; both sides of a comparison need the same. */

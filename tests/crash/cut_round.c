@@ -240,7 +240,7 @@ static void make_promises(struct cut_round *round)
             if (kind == RECORDED_FLUSH && !round->flush_failed) {
                 weak = false;
                 flushed = returned_by(round, count - 1);
-            } else if (event.data != NULL && round->lazy[count - 1]) {
+            } else if (kind != RECORDED_FLUSH_RANGE && round->lazy[count - 1]) {
                 weak = true;
             }
         }
@@ -335,8 +335,8 @@ unsigned cut_variants(const struct cut_round *round, size_t event, unsigned want
     if (round->flush_failed)
         return wanted;
     if (open == 0)
-        return 1;                    /* only one state there is */
-    return open == 1 ? 4 : wanted;   /* one write: there, absent, torn */
+        return 1;                  /* only one state there is */
+    return open == 1 ? 4 : wanted; /* one write: there, absent, torn */
 }
 
 int cut_build(const struct cut_round *round, size_t event, unsigned variant, const char *path)

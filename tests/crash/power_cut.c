@@ -15,6 +15,7 @@
 #define _GNU_SOURCE /* mkdtemp() */
 
 #include "power_cut.h"
+#include "os/io.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -25,12 +26,12 @@
 #include <unistd.h>
 
 enum {
-    ROUNDS = 3,             /* of a seed */
-    SEEDS_CHECK = 6,        /* in make check */
+    ROUNDS = 3,              /* of a seed */
+    SEEDS_CHECK = 6,         /* in make check */
     STATES_TORTURE = 110000, /* in make torture at least */
-    VARIANTS_CHECK = 6,     /* of a cut */
+    VARIANTS_CHECK = 6,      /* of a cut */
     VARIANTS_TORTURE = 12,
-    MAX_SEEDS = 10000,      /* far more than are ever needed */
+    MAX_SEEDS = 10000, /* far more than are ever needed */
 };
 
 /* One state alone, when `only` is set. */
@@ -100,10 +101,9 @@ static int open_cut(struct qs_env **env)
                                  .lock_path = cut_lock_path,
                                  .flags = QS_NOTLS,
                                  .mode = 0600,
-                                 .map_size_bytes = CRASH_MAP_BYTES};
-    extern const struct qs_io_ops qs_io_posix;
+                                 .map_size_bytes = CRASH_MAP_BYTES,
+                                 .io = &qs_io_posix};
 
-    options.io = &qs_io_posix;
     return qs_env_open(&options, env);
 }
 
@@ -139,8 +139,10 @@ static int match(struct cut_round *round, const struct cut_promise *promise, str
         if (first[0] == 0)
             memcpy(first, sentence, sizeof first);
     }
-    snprintf(text, sizeof text, "the content is that of none of the commits %u to %u; of the last:"
-             " %s", promise->oldest, promise->newest, first);
+    snprintf(text, sizeof text,
+             "the content is that of none of the commits %u to %u; of the last:"
+             " %s",
+             promise->oldest, promise->newest, first);
     return wrong(text, 0);
 }
 
@@ -297,8 +299,8 @@ static int run(int argc, char **argv)
     if (argc > 1)
         return run_seed(strtoull(argv[1], NULL, 0), &wanted);
     if (seed != NULL && seed[0] != 0)
-        return run_seed(strcmp(seed, "random") == 0 ? (uint64_t)time(NULL)
-                                                    : strtoull(seed, NULL, 0), &wanted);
+        return run_seed(
+            strcmp(seed, "random") == 0 ? (uint64_t)time(NULL) : strtoull(seed, NULL, 0), &wanted);
     for (uint64_t i = 1; i <= MAX_SEEDS; i++) {
         if (longer ? totals.states >= STATES_TORTURE : i > SEEDS_CHECK)
             break;

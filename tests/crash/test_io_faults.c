@@ -1,13 +1,12 @@
-/* test_io_faults.c - each I/O call of a fixed workload fails once, in each of three ways.
+/* test_io_faults.c - each I/O call of a fixed workload fails once, in each of three ways; or, as on
+ * a full disk, it and all after it until there is space again.
  *
  * Owns:       a directory for each run.
- * Invariants: T1 the call that meets the fault returns its errno; nothing that was committed before is
- *             lost, in the same environment or after opening it anew.
- *             T2 afterwards writing goes on; but when a flush or the write of a meta page failed, it
- *             is not known what the medium holds: then every write is QS_E_PANIC, and the file opened
- *             anew may hold the commit that failed.
- *             T3 the file has no fault after the next commit, or once opened anew.
- * Locks:      none; one thread.
+ * Invariants: T1 the call that meets the fault returns its errno; nothing that was committed before
+ * is lost, in the same environment or after opening it anew. T2 afterwards writing goes on; but
+ * when a flush or the write of a meta page failed, it is not known what the medium holds: then
+ * every write is QS_E_PANIC, and the file opened anew may hold the commit that failed. T3 the file
+ * has no fault after the next commit, or once opened anew. Locks:      none; one thread.
  *
  * A failure prints the number of the call and the kind of fault.
  */
@@ -28,6 +27,7 @@ enum { STEPS = 12, META_BYTES = 8192 };
 struct run {
     uint64_t nth;               /* call that fails, counted from the recording's start */
     enum recording_fault fault; /* how */
+    bool sticky;                /* and all calls after it, for a while */
     unsigned flags;             /* enum qs_env_flag */
     bool final;                 /* the call is a flush or writes a meta page */
     struct crash_workload work; /* env is NULL when the open failed */
@@ -194,10 +194,13 @@ static void run_fault(struct run *run)
     int rc;
 
     begin(run);
-    recording_fail(run->nth, run->fault, false);
+    recording_fail(run->nth, run->fault, run->sticky);
     rc = open_environment(run, &recording_io);
     if (rc != 0) {
         EXPECT(run, rc == fault_code(run) || rc == EIO, "the open: %s", qs_strerror(rc));
+        recording_fail(0, FAULT_NONE, false);
+        if (run->sticky) /* the first meta pages could not even be taken back */
+            unlink(data_path);
         reopen(run, false);
         finish(run, 0);
         end();
@@ -209,6 +212,11 @@ static void run_fault(struct run *run)
     EXPECT(run, rc == fault_code(run) || (run->final && rc == EIO), "the step: %s",
            qs_strerror(rc));
     expect_content(run, &run->work.committed, "after the failure");
+    if (run->sticky && !run->final) {
+        EXPECT(run, crash_transaction(&run->work, true, step) == ENOSPC, "the disk is still full");
+        expect_content(run, &run->work.committed, "after the second failure");
+    }
+    recording_fail(0, FAULT_NONE, false);
     if (run->final) {
         expect_panic(run);
         qs_env_close(run->work.env);
@@ -231,14 +239,17 @@ static void sweep(unsigned flags)
     uint64_t calls = count_calls(flags, &final);
 
     for (uint64_t nth = 1; nth <= calls; nth++) {
-        for (unsigned i = 0; i < 3; i++) {
-            struct run run = {
-                .nth = nth, .fault = faults[i], .flags = flags, .final = final[nth]};
+        for (unsigned i = 0; i < 4; i++) {
+            struct run run = {.nth = nth,
+                              .fault = i < 3 ? faults[i] : FAULT_ENOSPC,
+                              .sticky = i == 3,
+                              .flags = flags,
+                              .final = final[nth]};
             run_fault(&run);
         }
     }
     free(final);
-    fprintf(stderr, "flags %#x: each of %llu calls failed in 3 ways\n", flags,
+    fprintf(stderr, "flags %#x: each of %llu calls failed in 4 ways\n", flags,
             (unsigned long long)calls);
 }
 

@@ -1,10 +1,10 @@
 /* test_kill.c - a live writer is killed again and again; what it committed is there.
  *
  * Owns:       one environment, worked on by one child after the other.
- * Invariants: V1 the child reports each commit that returned through a pipe, before it begins the next
- *             transaction: after the kill the file holds the last one reported or the one after it.
- *             V2 parent and child draw the same numbers, so the parent knows every content.
- * Locks:      none in the parent; one thread each.
+ * Invariants: V1 the child reports each commit that returned through a pipe, before it begins the
+ * next transaction: after the kill the file holds the last one reported or the one after it. V2
+ * parent and child draw the same numbers, so the parent knows every content. Locks:      none in
+ * the parent; one thread each.
  *
  * A killed process loses nothing that it wrote, so this holds whatever the flags.
  */
@@ -93,7 +93,8 @@ static unsigned kill_one(struct crash_workload *work, unsigned flags, unsigned w
     count = reported(ends[0]);
     close(ends[0]);
     cr_assert_eq(waitpid(pid, &status, 0), pid);
-    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the child was not there to kill");
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+              "the child was not there to kill");
     return count;
 }
 
@@ -177,7 +178,8 @@ static void run_kills(unsigned flags)
         expect_clean();
         unreported += expect_content(work, shadow, flags);
         commits += count;
-        /* From here on both draw from one place again, wherever the child's transaction broke off. */
+        /* From here on both draw from one place again, wherever the child's transaction broke off.
+         */
         work->random = crash_hash(kills);
     }
     fprintf(stderr, "flags %#x: %u kills, %u transactions, %u times one more than was reported\n",

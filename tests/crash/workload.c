@@ -79,8 +79,8 @@ static int change_stretch(struct crash_workload *work, struct qs_txn *txn, unsig
     for (unsigned i = 0; i < count && rc == 0; i++) {
         unsigned index = (first + i) % CRASH_KEYS;
 
-        rc = delete ? delete_key(work, txn, tree, index)
-                    : put_number(work, txn, tree, index, false);
+        rc =
+            delete ? delete_key(work, txn, tree, index) : put_number(work, txn, tree, index, false);
     }
     return rc;
 }
