@@ -258,7 +258,7 @@ enum qs_cursor_op { /* same order and meaning as LMDB's MDB_cursor_op */
  * are made in its transaction. A write transaction's cursors are freed when it ends; those of a read
  * transaction live until closed and may be renewed into another one. */
 int qs_cursor_open(struct qs_txn *txn, struct qs_tree *tree, struct qs_cursor **cursor);
-void qs_cursor_close(struct qs_cursor *cursor);
+void qs_cursor_close(struct qs_cursor *cursor); /* not while a child of its transaction lives */
 int qs_cursor_renew(struct qs_txn *txn, struct qs_cursor *cursor);
 struct qs_txn *qs_cursor_txn(const struct qs_cursor *cursor);
 struct qs_tree *qs_cursor_tree(const struct qs_cursor *cursor);

@@ -1,4 +1,7 @@
 /* test_check.c - bytes of unknown origin: judged without a read too far, and safe once accepted. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* qsort_r() */
+#endif
 #include "page/model.h"
 
 #include <criterion/criterion.h>
