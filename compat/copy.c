@@ -3,6 +3,9 @@
  * Owns:       the target file of a copy by path. It is left behind when copying fails, empty or
  *             half written, as LMDB's is: programs that see the error remove it themselves.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* O_DIRECT */
+#endif
 #include "api.h"
 #include "env.h"
 #include "errors.h"
@@ -26,6 +29,15 @@ int mdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd)
     return mdb_env_copyfd2(env, fd, 0);
 }
 
+/* A copy is written once and not read soon: past the page cache, where the file system can. */
+static void write_directly(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags != -1)
+        (void)fcntl(fd, F_SETFL, flags | O_DIRECT);
+}
+
 int mdb_env_copy2(MDB_env *env, const char *path, unsigned int flags)
 {
     char *target;
@@ -42,6 +54,7 @@ int mdb_env_copy2(MDB_env *env, const char *path, unsigned int flags)
         rc = errno;
         goto out;
     }
+    write_directly(fd);
     rc = mdb_env_copyfd2(env, fd, flags);
     if (close(fd) != 0 && rc == 0)
         rc = errno;

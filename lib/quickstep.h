@@ -116,7 +116,7 @@ int qs_env_stat(struct qs_env *env, struct qs_stat *stat);
 int qs_env_fd(const struct qs_env *env);
 
 /* Writes a consistent copy of the newest state to `fd` (at its offset; need not be seekable; stays
- * open) while others go on. `compact` leaves free space out and numbers the copy's state 1 (0 when
+ * open; may be one for direct I/O) while others go on. `compact` leaves free space out and numbers the copy's state 1 (0 when
  * empty). errno of write(2), QS_E_BAD_RSLOT and whatever else a read transaction's begin returns. */
 int qs_env_copy(struct qs_env *env, int fd, bool compact);
 

@@ -32,7 +32,7 @@ int qs_copy_write(int fd, const void *bytes, size_t size)
 /* The two meta pages a copy starts with: its own, and the one before it that nothing needs. */
 int qs_copy_metas(int fd, const struct meta *meta)
 {
-    struct meta pages[META_PAGES];
+    _Alignas(QS_PAGE_BYTES) struct meta pages[META_PAGES];
     unsigned slot = meta->checkpoint % META_PAGES;
     pages[slot] = pages[1 - slot] = *meta;
     pages[1 - slot].checkpoint--;

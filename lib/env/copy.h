@@ -6,7 +6,8 @@
 
 #define COPY_WRITE_MAX (1u << 20) /* bytes handed to one write(2) */
 
-/* Writes all of it at the descriptor's offset: errno of write(2). */
+/* Writes all of it at the descriptor's offset: errno of write(2). Copies consist of whole pages from
+ * memory that is aligned to them, so that the descriptor may be one for direct I/O. */
 int qs_copy_write(int fd, const void *bytes, size_t size);
 
 /* The first two pages of a copy. */

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define COPY_CHECKPOINT 1u /* what a copy's pages are born in */
-#define COPY_PAGES 64u     /* pages gathered before a write */
+#define COPY_PAGES 256u    /* pages gathered before a write */
 
 /* A copy under way. */
 struct copy {
@@ -141,7 +141,6 @@ static int copy_page(struct copy *copy, pageid_t pid, const struct image *image)
 /* Writes the runs of a leaf, in the order copy_page() numbered them. */
 static int copy_runs(struct copy *copy, pageid_t pid, const struct image *image)
 {
-    static const uint8_t zeros[QS_PAGE_BYTES];
     _Alignas(8) uint8_t scratch[QS_PAGE_BYTES];
     const struct page *page = merged(image, (struct page *)scratch);
     int rc = 0;
@@ -152,11 +151,9 @@ static int copy_runs(struct copy *copy, pageid_t pid, const struct image *image)
         if (!large_of(page, i, &ref, NULL))
             continue;
         rc = qs_large_read(qs_txn_view(copy->txn), &ref, &bytes);
+        /* The rest of the last page comes along as it is: nobody reads it. */
         if (rc == 0)
-            rc = qs_copy_write(copy->fd, bytes, ref.size);
-        if (rc == 0)
-            rc = qs_copy_write(copy->fd, zeros,
-                               (qs_large_pages(ref.size) << QS_PAGE_SHIFT) - ref.size);
+            rc = qs_copy_write(copy->fd, bytes, qs_large_pages(ref.size) << QS_PAGE_SHIFT);
     }
     return rc;
 }
@@ -275,7 +272,7 @@ int qs_copy_compact(struct qs_txn *txn, int fd, const struct meta *source, uint6
     struct meta meta = *source;
     struct copy copy = {.txn = txn, .fd = fd, .next_pid = source->next_pid};
     meta.map_size_bytes = map_size_bytes;
-    copy.buffer = malloc((size_t)COPY_PAGES * QS_PAGE_BYTES);
+    copy.buffer = aligned_alloc(QS_PAGE_BYTES, (size_t)COPY_PAGES * QS_PAGE_BYTES);
     copy.map_word = calloc(copy.next_pid, sizeof *copy.map_word);
     int rc = copy.buffer != NULL && copy.map_word != NULL ? write_copy(&copy, &meta) : ENOMEM;
     free(copy.buffer);
