@@ -158,7 +158,7 @@ static void run_kills(unsigned flags)
     const char *torture = getenv("QS_TORTURE");
     int64_t until = now_us() + (torture != NULL && torture[0] == '1' ? 60 : 1) * 1500000ll;
     unsigned kills = 0, commits = 0, unreported = 0;
-    struct qs_env *shadow;
+    struct qs_env *shadow, *first;
 
     cr_assert_not_null(work);
     crash_make_pool();
@@ -167,6 +167,9 @@ static void run_kills(unsigned flags)
     make_paths("shadow");
     cr_assert_eq(open_environment(QS_NOSYNC, &shadow), 0);
     make_paths("data");
+    /* Made here: a child may be killed before it has opened anything, and then nothing is there. */
+    cr_assert_eq(open_environment(flags, &first), 0);
+    qs_env_close(first);
     work->shape = (struct crash_shape){60, 500, 2};
     work->next_value = 1;
     work->random = 17 + flags;
