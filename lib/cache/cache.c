@@ -74,20 +74,12 @@ void qs_cache_forget(struct placement *placement, size_t count)
     }
 }
 
-static bool any_live(struct live live, txnid_t from, txnid_t end)
-{
-    for (size_t i = 0; i < live.count; i++)
-        if (live.snapshot[i] >= from && live.snapshot[i] < end)
-            return true;
-    return false;
-}
-
 /* C1 for everything below `newer`, which is visible; `visible` stamps what is unlinked. */
 static void shorten(struct cache *cache, struct version *newer, txnid_t visible, struct live live)
 {
     struct version *v;
     while ((v = atomic_load_explicit(&newer->older, memory_order_relaxed)) != NULL) {
-        if (any_live(live, v->txn, newer->txn)) {
+        if (qs_live_any(live, v->txn, newer->txn)) {
             newer = v;
             continue;
         }

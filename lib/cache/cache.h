@@ -25,6 +25,15 @@ struct live {
     size_t count;
 };
 
+/* Whether a live snapshot lies in [from, end). */
+static inline bool qs_live_any(struct live live, txnid_t from, txnid_t end)
+{
+    for (size_t i = 0; i < live.count; i++)
+        if (live.snapshot[i] >= from && live.snapshot[i] < end)
+            return true;
+    return false;
+}
+
 int qs_cache_open(struct cache *cache, struct store *store, const struct array_root *map);
 void qs_cache_close(struct cache *cache);
 

@@ -224,14 +224,6 @@ void qs_replica_forget(struct tree_change *change)
     change->fresh = change->bottom = NULL;
 }
 
-static bool any_live(struct live live, txnid_t from, txnid_t end)
-{
-    for (size_t i = 0; i < live.count; i++)
-        if (live.snapshot[i] >= from && live.snapshot[i] < end)
-            return true;
-    return false;
-}
-
 void qs_replica_publish(struct replica *r, struct tree_change *change, struct live live)
 {
     _Atomic(struct tree_version *) *slot;
@@ -244,7 +236,7 @@ void qs_replica_publish(struct replica *r, struct tree_change *change, struct li
     }
     /* As versions of pages (C1 in cache.c). */
     for (newer = head; (v = atomic_load_explicit(&newer->older, memory_order_relaxed)) != NULL;) {
-        if (any_live(live, v->txn, newer->txn)) {
+        if (qs_live_any(live, v->txn, newer->txn)) {
             newer = v;
             continue;
         }
