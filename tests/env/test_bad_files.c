@@ -196,7 +196,7 @@ static int judge_records(struct qs_txn *txn, struct qs_tree *tree)
 
 static int judge_walk(struct qs_txn *txn, struct qs_tree *tree, enum qs_cursor_op op)
 {
-    struct qs_cursor *cursor;
+    struct qs_cursor *cursor = NULL;
     struct qs_val key;
     struct qs_val value;
     unsigned count = 0;
@@ -206,6 +206,7 @@ static int judge_walk(struct qs_txn *txn, struct qs_tree *tree, enum qs_cursor_o
         rc = qs_cursor_get(cursor, &key, &value, op);
         count += rc == 0;
     }
+    qs_cursor_close(cursor);
     if (rc == QS_E_NOTFOUND && count == RECORDS) {
         return VERDICT_RIGHT;
     }
