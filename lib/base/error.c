@@ -9,10 +9,9 @@
 
 static _Thread_local char last_corruption[128];
 
-int qs_corrupt_at(const char *file, int line)
+void qs_corrupt_at(const char *file, int line)
 {
     snprintf(last_corruption, sizeof last_corruption, "%s:%d", file, line);
-    return QS_E_CORRUPTED;
 }
 
 const char *qs_corrupt_where(void)

@@ -8,11 +8,12 @@
 
 #include "quickstep.h"
 
-/* Returns QS_E_CORRUPTED. Every finding of bad bytes on disk comes through here, so that one
- * breakpoint on this function catches them all. `file` and `line` say who found it; they are kept
- * for qs_corrupt_where(). Any thread. */
-int qs_corrupt_at(const char *file, int line);
-#define QS_CORRUPT() qs_corrupt_at(__FILE__, __LINE__)
+/* QS_E_CORRUPTED. Every finding of bad bytes on disk comes through here, so that one breakpoint on
+ * qs_corrupt_at() catches them all. `file` and `line` say who found it; they are kept for
+ * qs_corrupt_where(). The code stands in the macro, so that callers' compilers and analyzers see
+ * that it is not 0. Any thread. */
+void qs_corrupt_at(const char *file, int line);
+#define QS_CORRUPT() (qs_corrupt_at(__FILE__, __LINE__), QS_E_CORRUPTED)
 
 /* "file:line" of the last corruption this thread found, or "" (thread-local, static storage). */
 const char *qs_corrupt_where(void);
