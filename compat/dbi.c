@@ -155,7 +155,7 @@ static int hold_handle(MDB_txn *txn, struct qs_tree *tree, MDB_dbi *dbi)
 
 int mdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *dbi)
 {
-    struct qs_tree *tree;
+    struct qs_tree *tree = NULL;
     MDB_dbi found;
     int rc;
 

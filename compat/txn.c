@@ -152,6 +152,13 @@ static void end(MDB_txn *txn, bool commit)
     free(txn);
 }
 
+/* Of a transaction without a child. */
+static void abort_alone(MDB_txn *txn)
+{
+    qs_txn_abort(txn->qs);
+    end(txn, false);
+}
+
 int mdb_txn_commit(MDB_txn *txn)
 {
     int rc = 0;
@@ -160,8 +167,8 @@ int mdb_txn_commit(MDB_txn *txn)
         return EINVAL;
     if (txn->state & TXN_HAS_CHILD) {
         rc = mdb_txn_commit(txn->child);
-        if (rc != 0) {
-            mdb_txn_abort(txn);
+        if (rc != 0) { /* the child has ended all the same */
+            abort_alone(txn);
             return rc;
         }
     }
@@ -181,8 +188,7 @@ void mdb_txn_abort(MDB_txn *txn)
         return;
     if (txn->state & TXN_HAS_CHILD)
         mdb_txn_abort(txn->child);
-    qs_txn_abort(txn->qs);
-    end(txn, false);
+    abort_alone(txn);
 }
 
 void mdb_txn_reset(MDB_txn *txn)

@@ -16,6 +16,7 @@
 #include "readers/internal.h"
 #include "base/error.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -191,6 +192,7 @@ static int init_header(struct lockfile *lockfile)
     struct lock_header *header = lockfile->header;
     int rc;
 
+    assert(header != NULL);
     memset(header, 0, sizeof *header);
     rc = qs_writer_mutex_init(lockfile);
     if (rc != 0)
@@ -208,6 +210,7 @@ static int check_header(struct lockfile *lockfile)
 {
     const struct lock_header *header = lockfile->header;
 
+    assert(header != NULL);
     if (header->magic != LOCKFILE_MAGIC)
         return QS_E_INVALID;
     if (header->format != LOCKFILE_FORMAT)

@@ -286,15 +286,22 @@ static void note_append(struct job *job)
         tree->append_pid = tree->insert_pid;
 }
 
+/* Sets what is used: the path alone is some hundred bytes. */
+static void start(struct job *job, struct writer *w, struct tree_state *tree, struct put *put)
+{
+    job->w = w;
+    job->tree = tree;
+    job->put = put;
+}
+
 int qs_tree_put(struct writer *w, struct tree_state *tree, struct put *put)
 {
+    struct job job;
+
     if (append_behind(w, tree, put))
         return 0;
     tree->append_pid = QS_PAGEID_NONE;
-    struct job job; /* the path alone is some hundred bytes: what is used is set */
-    job.w = w;
-    job.tree = tree;
-    job.put = put;
+    start(&job, w, tree, put);
     int rc = qs_large_settle(w);
     if (rc == 0)
         rc = find(&job);

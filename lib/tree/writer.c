@@ -138,7 +138,7 @@ static struct version *new_delta(const struct writer *w, pgno_t base)
 static int begin_version(struct writer *w, pageid_t pid, struct version **out)
 {
     struct version *from = qs_own_get(w->own.parent, pid), *head;
-    pgno_t base;
+    pgno_t base = 0;
     if (from == NULL) {
         int rc = qs_view_committed(&w->view, pid, &head, &base);
         if (rc != 0)
@@ -147,9 +147,7 @@ static int begin_version(struct writer *w, pageid_t pid, struct version **out)
     }
     if (from != NULL && (from->kind == VERSION_DELTA || from->kind == VERSION_WHOLE))
         *out = copy_version(from);
-    else if (from != NULL && from->kind == VERSION_FREED)
-        return QS_E_PAGE_NOTFOUND;
-    else if (base == 0)
+    else if (base == 0 || (from != NULL && from->kind == VERSION_FREED))
         return QS_E_PAGE_NOTFOUND;
     else
         *out = new_delta(w, base);

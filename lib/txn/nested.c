@@ -139,11 +139,12 @@ static int merge_trees(struct qs_txn *child)
 {
     struct qs_txn *parent = child->parent;
     if (child->tree_count > parent->tree_count) {
-        struct txn_tree **grown = realloc(parent->tree, child->tree_count * sizeof *grown);
+        struct txn_tree **grown =
+            realloc(parent->tree, child->tree_count * sizeof(struct txn_tree *));
         if (grown == NULL)
             return ENOMEM;
         memset(grown + parent->tree_count, 0,
-               (child->tree_count - parent->tree_count) * sizeof *grown);
+               (child->tree_count - parent->tree_count) * sizeof(struct txn_tree *));
         parent->tree = grown;
         parent->tree_count = child->tree_count;
     }
