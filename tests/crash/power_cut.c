@@ -4,7 +4,8 @@
  * every cut of the recording is built in several variants and examined, and one of them is the file
  * that the next round begins with: so the opening after a power cut is itself cut.
  *
- *     power_cut                            the usual number of seeds, more with QS_TORTURE=1
+ *     power_cut                            the usual number of seeds, more with QS_TORTURE=1,
+ *                                          fewer under valgrind
  *     power_cut SEED                       all of one seed (also QS_SEED=SEED)
  *     power_cut SEED ROUND EVENT VARIANT   one state alone: what a failure prints
  *
@@ -15,6 +16,7 @@
 #define _GNU_SOURCE /* mkdtemp() */
 
 #include "power_cut.h"
+#include "effort.h"
 #include "os/io.h"
 
 #include <errno.h>
@@ -28,6 +30,7 @@
 enum {
     ROUNDS = 3,              /* of a seed */
     SEEDS_CHECK = 6,         /* in make check */
+    SEEDS_VALGRIND = 2,      /* in make valgrind */
     STATES_TORTURE = 110000, /* in make torture at least */
     VARIANTS_CHECK = 6,      /* of a cut */
     VARIANTS_TORTURE = 12,
@@ -302,7 +305,7 @@ static int run(int argc, char **argv)
         return run_seed(
             strcmp(seed, "random") == 0 ? (uint64_t)time(NULL) : strtoull(seed, NULL, 0), &wanted);
     for (uint64_t i = 1; i <= MAX_SEEDS; i++) {
-        if (longer ? totals.states >= STATES_TORTURE : i > SEEDS_CHECK)
+        if (longer ? totals.states >= STATES_TORTURE : i > effort(SEEDS_CHECK, SEEDS_VALGRIND))
             break;
         if (run_seed(i, &wanted) != 0)
             return 1;

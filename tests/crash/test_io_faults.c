@@ -13,6 +13,7 @@
 #define _GNU_SOURCE /* mkdtemp() */
 
 #include "crash.h"
+#include "effort.h"
 #include "os/recording_io.h"
 
 #include <criterion/criterion.h>
@@ -237,9 +238,11 @@ static void sweep(unsigned flags)
     static const enum recording_fault faults[] = {FAULT_EIO, FAULT_ENOSPC, FAULT_SHORT};
     bool *final;
     uint64_t calls = count_calls(flags, &final);
+    unsigned ways = effort(4, 1); /* in which a call fails, the next call in the next ones */
 
     for (uint64_t nth = 1; nth <= calls; nth++) {
-        for (unsigned i = 0; i < 4; i++) {
+        for (unsigned n = 0; n < ways; n++) {
+            unsigned i = (unsigned)(nth + n) % 4;
             struct run run = {.nth = nth,
                               .fault = i < 3 ? faults[i] : FAULT_ENOSPC,
                               .sticky = i == 3,
@@ -249,8 +252,8 @@ static void sweep(unsigned flags)
         }
     }
     free(final);
-    fprintf(stderr, "flags %#x: each of %llu calls failed in 4 ways\n", flags,
-            (unsigned long long)calls);
+    fprintf(stderr, "flags %#x: each of %llu calls failed in %u ways\n", flags,
+            (unsigned long long)calls, ways);
 }
 
 TestSuite(io_faults, .init = crash_make_pool);

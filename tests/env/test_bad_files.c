@@ -9,6 +9,8 @@
  */
 #define _GNU_SOURCE /* mkdtemp() */
 
+#include "effort.h"
+
 #include <quickstep.h>
 
 #include <criterion/criterion.h>
@@ -404,9 +406,10 @@ static void damage_page(uint8_t *page, unsigned kind)
 Test(bad_files, page_overwritten, .init = set_up_good, .fini = tear_down)
 {
     uint8_t *bytes = malloc(good_size);
+    unsigned step = effort(1, 3); /* odd, so that every kind of damage is done */
 
     cr_assert(bytes != NULL);
-    for (size_t page = 0; page < good_size / PAGE_BYTES; page++) {
+    for (size_t page = 0; page < good_size / PAGE_BYTES; page += step) {
         memcpy(bytes, good, good_size);
         damage_page(bytes + page * PAGE_BYTES, (unsigned)page % 4);
         write_file(bytes, good_size);
@@ -420,7 +423,7 @@ Test(bad_files, bit_flipped, .init = set_up_good, .fini = tear_down)
     uint8_t *bytes = malloc(good_size);
 
     cr_assert(bytes != NULL);
-    for (unsigned i = 0; i < 600; i++) {
+    for (unsigned i = 0; i < effort(600, 100); i++) {
         size_t limit = i % 4 == 0 ? 2 * PAGE_BYTES : good_size;
         size_t at = next_random() % limit;
         memcpy(bytes, good, good_size);

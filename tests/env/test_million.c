@@ -6,6 +6,8 @@
  */
 #define _GNU_SOURCE /* mkdtemp() */
 
+#include "effort.h"
+
 #include <quickstep.h>
 
 #include <criterion/criterion.h>
@@ -14,7 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RECORDS = 1000000, RECORDS_PER_TXN = 10000, VALUE_BYTES = 100 };
+enum { RECORDS = 1000000, RECORDS_VALGRIND = 100000, RECORDS_PER_TXN = 10000, VALUE_BYTES = 100 };
+
+static uint64_t records; /* RECORDS, or RECORDS_VALGRIND */
 
 struct record_key {
     uint8_t bytes[16]; /* as stored */
@@ -73,7 +77,7 @@ static void load(struct qs_env *env)
     struct qs_txn *txn;
     struct qs_tree *tree;
 
-    for (uint64_t first = 0; first < RECORDS; first += RECORDS_PER_TXN) {
+    for (uint64_t first = 0; first < records; first += RECORDS_PER_TXN) {
         cr_assert(qs_txn_begin(env, NULL, 0, &txn) == 0);
         cr_assert(qs_tree_open(txn, NULL, 0, &tree) == 0);
         for (uint64_t i = first; i < first + RECORDS_PER_TXN; i++) {
@@ -93,7 +97,7 @@ static void verify_by_key(struct qs_txn *txn, struct qs_tree *tree)
 {
     uint8_t bytes[VALUE_BYTES];
 
-    for (uint64_t i = 0; i < RECORDS; i++) {
+    for (uint64_t i = 0; i < records; i++) {
         struct record_key key = key_of(i);
         struct qs_val name = {sizeof key, &key};
         struct qs_val value;
@@ -107,19 +111,19 @@ static void verify_by_key(struct qs_txn *txn, struct qs_tree *tree)
 
 static void verify_in_order(struct qs_txn *txn, struct qs_tree *tree)
 {
-    struct record_key *keys = malloc(RECORDS * sizeof *keys);
+    struct record_key *keys = malloc(records * sizeof *keys);
     struct qs_cursor *cursor;
     struct qs_val key;
     struct qs_val value;
     int rc;
 
     cr_assert(keys != NULL);
-    for (uint64_t i = 0; i < RECORDS; i++) {
+    for (uint64_t i = 0; i < records; i++) {
         keys[i] = key_of(i);
     }
-    qsort(keys, RECORDS, sizeof *keys, compare_keys);
+    qsort(keys, records, sizeof *keys, compare_keys);
     cr_assert(qs_cursor_open(txn, tree, &cursor) == 0);
-    for (uint64_t i = 0; i < RECORDS; i++) {
+    for (uint64_t i = 0; i < records; i++) {
         rc = qs_cursor_get(cursor, &key, &value, QS_NEXT);
         cr_assert(rc == 0 && key.size == sizeof *keys &&
                       memcmp(key.data, &keys[i], sizeof *keys) == 0,
@@ -139,7 +143,7 @@ static void verify(struct qs_env *env)
     cr_assert(qs_txn_begin(env, NULL, QS_RDONLY, &txn) == 0);
     cr_assert(qs_tree_open(txn, NULL, 0, &tree) == 0);
     cr_assert(qs_tree_stat(txn, tree, &stat) == 0);
-    cr_assert(stat.entries == RECORDS);
+    cr_assert(stat.entries == records);
     verify_by_key(txn, tree);
     verify_in_order(txn, tree);
     qs_txn_abort(txn);
@@ -158,6 +162,7 @@ Test(million, puts_survive_reopening)
     struct qs_check_report report;
     struct qs_env *env;
 
+    records = effort(RECORDS, RECORDS_VALGRIND);
     cr_assert(mkdtemp(directory) != NULL);
     snprintf(data_path, sizeof data_path, "%s/data.mdb", directory);
     snprintf(lock_path, sizeof lock_path, "%s/lock.mdb", directory);
@@ -168,7 +173,7 @@ Test(million, puts_survive_reopening)
     verify(env);
     qs_env_close(env);
     cr_assert(qs_check(data_path, complain, data_path, &report) == 0);
-    cr_assert(report.faults == 0 && report.pages_lost == 0 && report.entries == RECORDS,
+    cr_assert(report.faults == 0 && report.pages_lost == 0 && report.entries == records,
               "%llu faults, %llu pages lost, %llu entries", (unsigned long long)report.faults,
               (unsigned long long)report.pages_lost, (unsigned long long)report.entries);
     unlink(data_path);
