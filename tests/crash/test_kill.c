@@ -11,6 +11,7 @@
 #define _GNU_SOURCE /* mkdtemp() */
 
 #include "crash.h"
+#include "effort.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -156,7 +157,9 @@ static void run_kills(unsigned flags)
 {
     struct crash_workload *work = calloc(1, sizeof *work);
     const char *torture = getenv("QS_TORTURE");
-    int64_t until = now_us() + (torture != NULL && torture[0] == '1' ? 60 : 1) * 1500000ll;
+    unsigned run_ms = torture != NULL && torture[0] == '1' ? 90000 : effort(1500, 10000);
+    unsigned wait_us_max = effort(12000, 100000); /* a child's life: some transactions */
+    int64_t until = now_us() + run_ms * 1000ll;
     unsigned kills = 0, commits = 0, unreported = 0;
     struct qs_env *shadow, *first;
 
@@ -175,7 +178,7 @@ static void run_kills(unsigned flags)
     work->random = 17 + flags;
     work->committed.exists[0] = true;
     for (; now_us() < until; kills++) {
-        unsigned count = kill_one(work, flags, 200 + crash_hash(kills) % 12000);
+        unsigned count = kill_one(work, flags, 200 + crash_hash(kills) % wait_us_max);
 
         follow(work, shadow, count);
         expect_clean();
@@ -184,6 +187,9 @@ static void run_kills(unsigned flags)
         /* From here on both draw from one place again, wherever the child's transaction broke off.
          */
         work->random = crash_hash(kills);
+        /* On a slow medium, nothing that is killed before its first commit tells anything. */
+        if (commits == 0 && kills % 20 == 19)
+            wait_us_max *= 2;
     }
     fprintf(stderr, "flags %#x: %u kills, %u transactions, %u times one more than was reported\n",
             flags, kills, commits, unreported);
