@@ -187,7 +187,7 @@ Test(lockfile, second_joins)
         CHILD_EXPECT(qs_lockfile_shared(mine));
         CHILD_EXPECT(!qs_lockfile_alone(mine));
         qs_lockfile_close(mine, false);
-        _exit(0);
+        child_leave(lockfile);
     }
     wait_exit(child);
     cr_assert_not(qs_lockfile_shared(lockfile));
@@ -206,8 +206,11 @@ Test(lockfile, second_waits_for_first)
     cr_assert_eq(qs_lockfile_open("lock", 0644, 8, &lockfile, &first), 0);
     child = fork();
     if (child == 0) {
-        CHILD_EXPECT(atomic_load(&qs_lockfile_header(child_open())->checkpoint) == 7);
-        _exit(0);
+        struct lockfile *mine = child_open();
+
+        CHILD_EXPECT(atomic_load(&qs_lockfile_header(mine)->checkpoint) == 7);
+        qs_lockfile_close(mine, false);
+        child_leave(lockfile);
     }
     nanosleep(&pause, NULL);
     atomic_store(&qs_lockfile_header(lockfile)->checkpoint, 7);
@@ -254,7 +257,8 @@ Test(lockfile, last_closer_keeps_others_out)
         CHILD_EXPECT(qs_lockfile_open("lock", 0644, 8, &mine, &first) == 0);
         CHILD_EXPECT(first);
         CHILD_EXPECT(atomic_load(&qs_lockfile_header(mine)->checkpoint) == 0);
-        _exit(0);
+        qs_lockfile_close(mine, false);
+        child_leave(lockfile);
     }
     nanosleep(&pause, NULL);
     atomic_store(&qs_lockfile_header(lockfile)->checkpoint, 7);

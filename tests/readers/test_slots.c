@@ -140,7 +140,7 @@ Test(readers, pid_used_again)
         mine = child_open();
         CHILD_EXPECT(qs_reader_scan(mine, uses, 8) == 0);
         qs_lockfile_close(mine, false);
-        _exit(0);
+        child_leave(lockfile);
     }
     wait_exit(child);
     cr_assert_eq(atomic_load(&reader->owner), 0);

@@ -30,7 +30,8 @@ Test(writer, excludes, .timeout = 60)
             atomic_store_explicit(&header->checkpoint, seen + 1, memory_order_relaxed);
             qs_writer_unlock(mine);
         }
-        _exit(0);
+        qs_lockfile_close(mine, false);
+        child_leave(lockfile);
     }
     for (int i = 0; i < 3; i++)
         wait_exit(children[i]);
@@ -192,7 +193,7 @@ Test(writer, closed_while_holding)
         qs_lockfile_close(mine, false);
         signal_send(signals.to_parent);
         signal_wait(signals.to_child);
-        _exit(0);
+        child_leave(lockfile);
     }
     signal_wait(signals.to_parent);
     cr_assert_eq(qs_writer_lock(lockfile, &recovered), 0);
