@@ -64,7 +64,8 @@ static void print_bytes(const void *bytes, size_t size)
             putchar(b[i]);
         else
             printf("\\%02x", b[i]);
-    printf(size > 32 ? "... (%zu)" : "", size);
+    if (size > 32)
+        printf("... (%zu)", size);
 }
 
 static void print_leaf(const struct page *page)
