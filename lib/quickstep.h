@@ -65,6 +65,11 @@ struct qs_options {
     mode_t mode;                /* of files that are created */
     uint64_t map_size_bytes;    /* limit on the space in use; 0 = what the file says, or 1 MiB */
     unsigned max_readers;       /* reader slots wanted; 0 = 126 */
+    uint64_t log_bytes_max;     /* log that may gather before a checkpoint is made; 0: half of the
+                                   space in use, from 16 to 64 MiB (while other processes have the file
+                                   open: 16 MiB). What recovery after a crash may have to read, and do
+                                   again at some 0.5 us a small operation. The first environment that opens
+                                   the file in this process decides */
     const struct qs_io_ops *io; /* NULL: io_uring where allowed, else POSIX */
 };
 
@@ -289,12 +294,13 @@ struct qs_check_report {
     uint64_t pages_free;      /* free or waiting to be free */
     uint64_t pages_lost;      /* neither: leaked */
     uint64_t trees;           /* main tree included */
-    uint64_t entries;         /* of all trees */
+    uint64_t entries;         /* of all trees, without what the log adds */
     uint64_t faults;          /* findings, each reported */
 };
 
-/* Verifies the newest durable state of the file `data_path`, which nobody may be writing: every page
- * reachable exactly once or free, checksums, order, counts. `complain` is called once a finding with
+/* Verifies the newest checkpoint of the file `data_path`, which nobody may be writing, and the log behind
+ * it: every page reachable exactly once or free, checksums, order, counts; the log's records whole, and what
+ * they refer to not in use. `complain` is called once a finding with
  * a sentence. Returns 0 (look at report->faults), errno or QS_E_* when the file cannot be read. */
 int qs_check(const char *data_path, void (*complain)(void *context, const char *sentence),
              void *context, struct qs_check_report *report);

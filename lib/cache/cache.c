@@ -31,13 +31,14 @@ void qs_cache_close(struct cache *cache)
     qs_retire_close(&cache->retire);
     qs_map_close(&cache->map);
     free(cache->chained);
-    cache->chained = NULL;
+    free(cache->dirty);
+    cache->chained = cache->dirty = NULL;
 }
 
 static struct version *version_of_word(uint64_t word, txnid_t txn)
 {
     bool is_free = (word & MAP_WORD_FREE) != 0;
-    struct version *v = qs_version_new(is_free ? VERSION_FREED : VERSION_CLEAN, 0);
+    struct version *v = qs_version_new(is_free ? VERSION_UNUSED : VERSION_CLEAN, 0);
     if (v != NULL) {
         v->txn = txn;
         v->base = is_free ? 0 : word & MAP_WORD_PGNO;
@@ -49,6 +50,9 @@ int qs_cache_prepare(struct cache *cache, struct placement *placement, size_t co
 {
     int rc = qs_vector_reserve((void **)&cache->chained, &cache->chained_capacity,
                                cache->chained_count + count, sizeof *cache->chained);
+    if (rc == 0)
+        rc = qs_vector_reserve((void **)&cache->dirty, &cache->dirty_capacity,
+                               cache->dirty_count + count, sizeof *cache->dirty);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct placement *place = &placement[i];
         struct map_entry *entry;
@@ -57,9 +61,11 @@ int qs_cache_prepare(struct cache *cache, struct placement *placement, size_t co
             break;
         uint64_t word = atomic_load_explicit(&entry->base, memory_order_relaxed);
         bool has_chain = atomic_load_explicit(&entry->head, memory_order_relaxed) != NULL;
-        place->fresh = version_of_word(place->word, txn);
+        if (place->own == NULL)
+            place->fresh = version_of_word(place->word, txn);
         place->bottom = has_chain || word == 0 ? NULL : version_of_word(word, 0);
-        if (place->fresh == NULL || (place->bottom == NULL && !has_chain && word != 0))
+        if ((place->own == NULL && place->fresh == NULL) ||
+            (place->bottom == NULL && !has_chain && word != 0))
             rc = ENOMEM;
     }
     return rc;
@@ -74,12 +80,12 @@ void qs_cache_forget(struct placement *placement, size_t count)
     }
 }
 
-/* C1 for everything below `newer`, which is visible; `visible` stamps what is unlinked. */
-static void shorten(struct cache *cache, struct version *newer, txnid_t visible, struct live live)
+/* C1 for everything below `newer`; `newest` stamps what is unlinked. */
+static void shorten(struct cache *cache, struct version *newer, txnid_t newest, struct live live)
 {
     struct version *v;
     while ((v = atomic_load_explicit(&newer->older, memory_order_relaxed)) != NULL) {
-        if (qs_live_any(live, v->txn, newer->txn)) {
+        if (newer->txn > live.visible || qs_live_any(live, v->txn, newer->txn)) {
             newer = v;
             continue;
         }
@@ -87,8 +93,13 @@ static void shorten(struct cache *cache, struct version *newer, txnid_t visible,
          */
         atomic_store_explicit(&newer->older, atomic_load_explicit(&v->older, memory_order_relaxed),
                               memory_order_release);
-        qs_retire_add(&cache->retire, v, visible);
+        qs_retire_add(&cache->retire, v, newest);
     }
+}
+
+static bool is_dirty(const struct version *head)
+{
+    return head != NULL && head->kind != VERSION_CLEAN && head->kind != VERSION_UNUSED;
 }
 
 static void publish_one(struct cache *cache, struct placement *place, txnid_t txn, struct live live)
@@ -98,20 +109,26 @@ static void publish_one(struct cache *cache, struct placement *place, txnid_t tx
     assert(rc == 0); /* its chunk exists since qs_cache_prepare() */
     (void)rc;
     struct version *head = atomic_load_explicit(&entry->head, memory_order_relaxed);
-    if (head == NULL) {
+    bool was_dirty = is_dirty(head);
+    if (head == NULL)
         head = place->bottom;
-        cache->chained[cache->chained_count++] = place->pid;
-    } else {
-        shorten(cache, head, txn - 1, live);
-    }
-    atomic_init(&place->fresh->older, head);
+    else
+        shorten(cache, head, txn, live);
+    struct version *fresh = place->own != NULL ? place->own : place->fresh;
+    fresh->txn = txn;
+    atomic_store_explicit(&fresh->older, head, memory_order_relaxed);
     if (place->pid >= cache->map.head_end)
         cache->map.head_end = place->pid + 1;
     /* release, head before base: M2 */
-    atomic_store_explicit(&entry->head, place->fresh, memory_order_release);
-    uint64_t verified = (place->word & MAP_WORD_FREE) != 0 ? 0 : MAP_WORD_VERIFIED;
-    atomic_store_explicit(&entry->base, place->word | verified, memory_order_release);
-    place->fresh = place->bottom = NULL;
+    atomic_store_explicit(&entry->head, fresh, memory_order_release);
+    if (place->own == NULL) {
+        uint64_t verified = (place->word & MAP_WORD_FREE) != 0 ? 0 : MAP_WORD_VERIFIED;
+        atomic_store_explicit(&entry->base, place->word | verified, memory_order_release);
+        cache->chained[cache->chained_count++] = place->pid;
+    } else if (!was_dirty) {
+        cache->dirty[cache->dirty_count++] = place->pid;
+    }
+    place->own = place->fresh = place->bottom = NULL;
 }
 
 void qs_cache_publish(struct cache *cache, struct placement *placement, size_t count, txnid_t txn,
@@ -121,21 +138,30 @@ void qs_cache_publish(struct cache *cache, struct placement *placement, size_t c
         publish_one(cache, &placement[i], txn, live);
 }
 
-/* Shortens one chain; true when nothing is left of it and readers use the map entry alone. */
-static bool collapse(struct cache *cache, pageid_t pid, txnid_t visible, txnid_t oldest,
+void qs_cache_placed(struct cache *cache)
+{
+    cache->dirty_count = 0;
+    cache->trimmed_count = 0;
+}
+
+/* Shortens one chain; true when the list need not remember it: nothing is left of it and readers use
+ * the map entry alone, or the page is dirty again, which the other list remembers. */
+static bool collapse(struct cache *cache, pageid_t pid, txnid_t newest, txnid_t oldest,
                      struct live live)
 {
     struct map_entry *entry;
     if (qs_map_entry(&cache->map, pid, &entry) != 0)
         return false;
     struct version *head = atomic_load_explicit(&entry->head, memory_order_relaxed);
-    shorten(cache, head, visible, live);
-    if (oldest < head->txn || atomic_load_explicit(&head->older, memory_order_relaxed) != NULL ||
-        (head->kind != VERSION_CLEAN && head->kind != VERSION_FREED))
+    if (head == NULL || is_dirty(head))
+        return true;
+    shorten(cache, head, newest, live);
+    if (oldest < head->txn || live.visible < head->txn ||
+        atomic_load_explicit(&head->older, memory_order_relaxed) != NULL)
         return false;
     /* release: the base word it uncovers was stored before (publish_one) */
     atomic_store_explicit(&entry->head, NULL, memory_order_release);
-    qs_retire_add(&cache->retire, head, visible);
+    qs_retire_add(&cache->retire, head, newest);
     return true;
 }
 
@@ -148,7 +174,7 @@ static txnid_t oldest_of(struct live live)
     return oldest;
 }
 
-void qs_cache_trim(struct cache *cache, txnid_t txn, struct live live)
+void qs_cache_trim(struct cache *cache, txnid_t newest, struct live live)
 {
     txnid_t oldest = oldest_of(live);
     /* First, since the scan behind `live` came after these were unlinked (R1), but before what is
@@ -157,7 +183,7 @@ void qs_cache_trim(struct cache *cache, txnid_t txn, struct live live)
     size_t from = oldest == cache->trimmed_for ? cache->trimmed_count : 0;
     size_t kept = from;
     for (size_t i = from; i < cache->chained_count; i++)
-        if (!collapse(cache, cache->chained[i], txn, oldest, live))
+        if (!collapse(cache, cache->chained[i], newest, oldest, live))
             cache->chained[kept++] = cache->chained[i];
     cache->chained_count = kept;
     cache->trimmed_for = oldest;

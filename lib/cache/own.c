@@ -19,6 +19,12 @@ void qs_own_free(struct own *own)
     qs_own_init(own, own->parent);
 }
 
+void qs_own_forget(struct own *own)
+{
+    free(own->slot);
+    qs_own_init(own, own->parent);
+}
+
 static struct own_slot *probe(const struct own *own, pageid_t pid)
 {
     /* Page ids are dense numbers: a multiplication spreads them over the table. */

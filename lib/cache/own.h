@@ -24,6 +24,9 @@ void qs_own_init(struct own *own, const struct own *parent);
 /* Frees the table and every version in it. */
 void qs_own_free(struct own *own);
 
+/* Forgets this level's versions, which belong to somebody else now. */
+void qs_own_forget(struct own *own);
+
 /* The newest own version of a page, NULL when no level has one. */
 struct version *qs_own_get(const struct own *own, pageid_t pid);
 

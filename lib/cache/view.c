@@ -58,6 +58,7 @@ static int image_of_version(const struct view *view, const struct version *v, st
         image->base = file_page(view, v->base);
         return 0;
     case VERSION_FREED:
+    case VERSION_UNUSED:
         break;
     }
     return QS_E_PAGE_NOTFOUND;
@@ -129,15 +130,17 @@ int qs_view_committed(const struct view *view, pageid_t pid, struct version **he
     uint64_t word;
     *head = NULL;
     int rc = qs_map_entry(view->map, pid, &entry);
-    if (rc == 0)
+    if (rc == 0) {
+        *head =
+            atomic_load_explicit(&entry->head, memory_order_relaxed); /* only the writer links */
         rc = qs_map_base_at(view->map, &view->root, pid, &word);
-    if (rc == QS_E_PAGE_NOTFOUND) { /* a page id used for the first time */
+    }
+    if (rc == QS_E_PAGE_NOTFOUND) { /* a page id that is not in the file yet */
         *base = 0;
         return 0;
     }
     if (rc != 0)
         return rc;
-    *head = atomic_load_explicit(&entry->head, memory_order_relaxed); /* only the writer links */
     if ((word & MAP_WORD_FREE) != 0) {
         *base = 0;
         return 0;

@@ -2,7 +2,8 @@
  *
  * A read transaction publishes (checkpoint, snapshot) in its slot and looks again: either nothing
  * has moved, or it takes the newer state. So whoever reclaims after moving the state either sees
- * the slot or is seen (engine rule 5). Nothing of the file is touched before.
+ * the slot or is seen (engine rule 5). Nothing of the file is touched before, but for the meta page of a
+ * newer checkpoint, which is copied out and verified; then the log is followed, if need be.
  */
 #include "env/env.h"
 
@@ -15,34 +16,51 @@
 int qs_read_begin(struct qs_env *env, struct qs_txn *txn)
 {
     struct core *core = env->core;
+    struct lock_header *header = qs_lockfile_header(core->lockfile);
     struct replica_state state, again;
+    struct replica *replica;
+    int rc = 0;
     if (atomic_load_explicit(&core->panicked, memory_order_relaxed))
         return QS_E_PANIC;
     for (;;) {
-        struct replica *replica = qs_core_use(core);
+        replica = qs_core_use(core);
         uint64_t newest = qs_core_newest(core);
         qs_replica_state(replica, &state);
         if (newest > state.checkpoint) {
             qs_core_unuse(replica);
-            int rc = qs_core_follow(core, newest);
+            rc = qs_core_follow(core, newest);
             if (rc != 0) {
                 qs_reader_clear(txn->slot); /* an earlier round may have published */
                 return rc;
             }
             continue;
         }
-        qs_reader_publish(txn->slot, state.checkpoint, state.visible);
+        if (!core->has_lock_file && (rc = qs_core_probe(core, replica)) != 0) {
+            qs_core_unuse(replica);
+            qs_reader_clear(txn->slot);
+            return rc;
+        }
+        txnid_t snapshot = atomic_load(&header->visible);
+        qs_reader_publish(txn->slot, state.checkpoint, snapshot);
         qs_replica_state(replica, &again);
-        if (again.sequence == state.sequence && qs_core_newest(core) <= state.checkpoint) {
-            qs_txn_init_read(txn, replica, &core->names, &state);
+        if (again.sequence == state.sequence && qs_core_newest(core) <= state.checkpoint &&
+            atomic_load(&header->visible) == snapshot) {
+            qs_txn_init_read(txn, replica, &core->names, &state, snapshot);
             break;
         }
         qs_core_unuse(replica);
     }
-    if (state.used_pages <= atomic_load_explicit(&env->accepted_pages, memory_order_relaxed))
-        return 0;
-    qs_read_end(txn);
-    return QS_E_MAP_RESIZED;
+    /* acquire: pairs with the release when it was applied; what it linked is there */
+    if (atomic_load_explicit(&replica->applied, memory_order_acquire) < txn->id) {
+        rc = qs_core_follow_log(core, replica, atomic_load(&header->written));
+        txn->view.file = qs_store_map(core->store)->base;
+    }
+    if (rc == 0 && atomic_load_explicit(&replica->used_pages, memory_order_relaxed) >
+                       atomic_load_explicit(&env->accepted_pages, memory_order_relaxed))
+        rc = QS_E_MAP_RESIZED;
+    if (rc != 0)
+        qs_read_end(txn);
+    return rc;
 }
 
 void qs_read_end(struct qs_txn *txn)

@@ -1,35 +1,41 @@
-/* checkpoint.c - writing a transaction's changes to the file and making them the newest state.
+/* checkpoint.c - writing everything since the last checkpoint to the file, and making that the newest state.
  *
- * Order (engine §6): images of dirty pages, map array, free space; flush; meta page of the other slot;
- * flush; only then is anything linked and visible. Before the meta page is written a failure takes
- * everything back; from then on the state of the file is not known, and the environment is failed.
- * Invariants: K1 no page that the last durable checkpoint refers to is written (QS_NOSYNC: the previous
- *             one).
- *             K2 once the meta page is out, nothing can fail for want of memory: versions are
+ * A checkpoint is made by a transaction that commits: it holds the transaction's changes and those of the log
+ * before it. Order (engine §6): images of dirty pages, map array, free space; flush; meta page of the other
+ * slot; flush; only then is anything linked and visible, and the log begins anew. Before the meta page is
+ * written a failure takes everything back; from then on the state of the file is not known, and the
+ * environment is failed.
+ * Invariants: C1 no page that the last durable checkpoint refers to is written.
+ *             C2 once the meta page is out, nothing can fail for want of memory: versions are
  *             allocated before.
+ *             C3 a reader that uses the new checkpoint sees at least the transaction that made it: what it
+ *             placed carries that number, older readers go on along the chains.
  */
 #include "env/env.h"
 
 #include "base/error.h"
+#include "env/flush.h"
+#include "txn/publish.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+
+#define LOG_RUN_PAGES 16u                /* the first segment of a database */
+#define LOG_REST_MIN (2 * QS_PAGE_BYTES) /* with less left in it a segment is not begun with */
 
 /* A checkpoint under way. */
 struct job {
     struct core *core;
     struct qs_txn *txn;
     struct writer *w;
-    struct batch batch;         /* images on their way */
-    struct meta meta;           /* to be written */
-    struct placement *place;    /* dirty pages by page id */
-    struct version **version;   /* their own versions, in the same order */
-    size_t count;               /* how many */
-    struct tree_change *change; /* changed trees */
-    size_t change_count;
-    uint64_t run_pgno, run_left; /* allocated pages not used yet */
+    struct batch batch;             /* images on their way */
+    struct meta meta;               /* to be written */
+    struct publication publication; /* dirty pages by page id; changed trees */
+    struct version **version;       /* the pages' newest versions, in the same order */
+    uint64_t run_pgno, run_left;    /* allocated pages not used yet */
 };
 
 static int by_pid(const void *a, const void *b)
@@ -38,23 +44,42 @@ static int by_pid(const void *a, const void *b)
     return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-/* Lists the own versions in page id order: key order for what was loaded in key order. */
-static int collect_pages(struct job *job)
+/* Lists the newest version of every dirty page; own ones come before what the log made. */
+static size_t list_versions(const struct job *job, struct own_slot *slots)
 {
     const struct own *own = &job->w->own;
-    struct own_slot *slots = malloc((own->count + 1) * sizeof *slots);
-    job->place = calloc(own->count + 1, sizeof *job->place);
-    job->version = malloc((own->count + 1) * sizeof(struct version *));
-    if (slots == NULL || job->place == NULL || job->version == NULL) {
+    struct cache *cache = &job->txn->replica->cache;
+    size_t count = 0;
+    for (size_t i = 0; i < own->capacity; i++)
+        if (own->slot[i].version != NULL)
+            slots[count++] = own->slot[i];
+    for (size_t i = 0; i < cache->dirty_count; i++) {
+        struct map_entry *entry;
+        pageid_t pid = cache->dirty[i];
+        if (qs_own_get(own, pid) != NULL || qs_map_entry(&cache->map, pid, &entry) != 0)
+            continue; /* a dirty page has an entry */
+        slots[count++] =
+            (struct own_slot){atomic_load_explicit(&entry->head, memory_order_relaxed), pid};
+    }
+    return count;
+}
+
+/* In page id order: key order for what was loaded in key order. */
+static int collect_pages(struct job *job)
+{
+    struct publication *p = &job->publication;
+    size_t most = job->w->own.count + job->txn->replica->cache.dirty_count + 1;
+    struct own_slot *slots = malloc(most * sizeof *slots);
+    p->place = calloc(most, sizeof *p->place);
+    job->version = malloc(most * sizeof(struct version *));
+    if (slots == NULL || p->place == NULL || job->version == NULL) {
         free(slots);
         return ENOMEM;
     }
-    for (size_t i = 0; i < own->capacity; i++)
-        if (own->slot[i].version != NULL)
-            slots[job->count++] = own->slot[i];
-    qsort(slots, job->count, sizeof *slots, by_pid);
-    for (size_t i = 0; i < job->count; i++) {
-        job->place[i].pid = slots[i].pid;
+    p->count = list_versions(job, slots);
+    qsort(slots, p->count, sizeof *slots, by_pid);
+    for (size_t i = 0; i < p->count; i++) {
+        p->place[i].pid = slots[i].pid;
         job->version[i] = slots[i].version;
     }
     free(slots);
@@ -116,8 +141,8 @@ static int write_image(struct job *job, const struct version *v, pageid_t pid, u
 
 static int write_pages(struct job *job)
 {
-    for (size_t i = 0; i < job->count; i++) {
-        struct placement *place = &job->place[i];
+    for (size_t i = 0; i < job->publication.count; i++) {
+        struct placement *place = &job->publication.place[i];
         const struct version *v = job->version[i];
         int rc = release_old(job, place->pid);
         if (rc != 0)
@@ -125,7 +150,7 @@ static int write_pages(struct job *job)
         if (v->kind == VERSION_FREED)
             continue; /* its word is made with the chain of free page ids */
         uint64_t pgno;
-        rc = next_pgno(job, job->count - i, &pgno);
+        rc = next_pgno(job, job->publication.count - i, &pgno);
         if (rc == 0)
             rc = write_image(job, v, place->pid, pgno);
         if (rc != 0)
@@ -139,39 +164,77 @@ static int write_pages(struct job *job)
 
 static struct placement *find_place(struct job *job, pageid_t pid)
 {
-    size_t low = 0, high = job->count;
+    size_t low = 0, high = job->publication.count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (job->place[middle].pid < pid)
+        if (job->publication.place[middle].pid < pid)
             low = middle + 1;
         else
             high = middle;
     }
-    assert(low < job->count && job->place[low].pid == pid);
-    return &job->place[low];
+    assert(low < job->publication.count && job->publication.place[low].pid == pid);
+    return &job->publication.place[low];
 }
 
-/* Page ids given back go in front of the chain of free ones. */
+static void chain_free_pid(struct job *job, pageid_t pid)
+{
+    find_place(job, pid)->word = MAP_WORD_FREE | job->meta.free_pid;
+    job->meta.free_pid = pid;
+    job->meta.free_pids++;
+}
+
+/* Page ids given back since the last checkpoint go in front of the chain of free ones. */
 static void chain_free_pids(struct job *job)
 {
     const struct writer *w = job->w;
     job->meta.free_pid = w->free_pid;
-    job->meta.free_pids = w->free_pids + w->freed_count;
-    for (size_t i = 0; i < w->freed_count; i++) {
-        find_place(job, w->freed[i])->word = MAP_WORD_FREE | job->meta.free_pid;
-        job->meta.free_pid = w->freed[i];
-    }
+    job->meta.free_pids = w->free_pids;
+    for (size_t i = 0; i < w->spare_count; i++)
+        chain_free_pid(job, w->spare[i]);
+    for (size_t i = 0; i < w->freed_count; i++)
+        chain_free_pid(job, w->freed[i]);
     job->meta.next_pid = w->next_pid;
 }
 
-static int release_runs(struct job *job)
+static int release_runs(struct job *job, const struct pending_run *runs, size_t count)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < job->w->released_count; i++) {
-        const struct pending_run *run = &job->w->released[i];
-        rc = qs_space_release(&job->core->space, run->pgno, run->pages, run->born,
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = qs_space_release(&job->core->space, runs[i].pgno, runs[i].pages, runs[i].born,
                               job->meta.checkpoint);
-    }
+    return rc;
+}
+
+/* ---- the log ---- */
+
+/* A segment for the log to begin in, where the last one has no room to speak of. */
+static int new_segment(struct job *job, struct log_anchor *anchor)
+{
+    struct store *store = job->core->store;
+    int rc = qs_space_allocate(&job->core->space, LOG_RUN_PAGES, &anchor->pgno);
+    if (rc == 0)
+        rc = qs_log_clear_run(store->io, store->file, anchor->pgno, LOG_RUN_PAGES);
+    anchor->pages = LOG_RUN_PAGES;
+    anchor->offset = 0;
+    anchor->born = job->meta.checkpoint;
+    return rc;
+}
+
+/* The log goes on behind what the checkpoint contains, in the same segment if that will do; those before
+ * it are released. */
+static int turn_log(struct job *job)
+{
+    const struct log *log = &job->txn->replica->log;
+    struct log_anchor *anchor = &job->meta.log;
+    uint64_t seed;
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed)
+        seed = anchor->seed * 6364136223846793005u + job->meta.checkpoint;
+    qs_log_anchor(log, seed, anchor);
+    bool stays = (anchor->pages << QS_PAGE_SHIFT) >= anchor->offset + LOG_REST_MIN;
+    int rc = stays ? 0 : new_segment(job, anchor);
+    for (size_t i = 0; rc == 0 && i + stays < log->end.segments; i++)
+        rc = qs_space_release(&job->core->space, log->segment[i].pgno, log->segment[i].pages,
+                              log->segment[i].born, job->meta.checkpoint);
     return rc;
 }
 
@@ -193,26 +256,27 @@ static int map_release(void *context, uint64_t pgno, uint64_t born)
 static void map_fill(void *context, uint64_t leaf, uint64_t *words)
 {
     struct job *job = context;
-    size_t low = 0, high = job->count;
+    size_t low = 0, high = job->publication.count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (job->place[middle].pid / ARRAY_FANOUT < leaf)
+        if (job->publication.place[middle].pid / ARRAY_FANOUT < leaf)
             low = middle + 1;
         else
             high = middle;
     }
-    for (; low < job->count && job->place[low].pid / ARRAY_FANOUT == leaf; low++)
-        words[job->place[low].pid % ARRAY_FANOUT] = job->place[low].word;
+    for (; low < job->publication.count && job->publication.place[low].pid / ARRAY_FANOUT == leaf;
+         low++)
+        words[job->publication.place[low].pid % ARRAY_FANOUT] = job->publication.place[low].word;
 }
 
 static int write_map(struct job *job)
 {
-    uint64_t *leaves = malloc((job->count + 1) * sizeof *leaves);
+    uint64_t *leaves = malloc((job->publication.count + 1) * sizeof *leaves);
     size_t count = 0;
     if (leaves == NULL)
         return ENOMEM;
-    for (size_t i = 0; i < job->count; i++) {
-        uint64_t leaf = job->place[i].pid / ARRAY_FANOUT;
+    for (size_t i = 0; i < job->publication.count; i++) {
+        uint64_t leaf = job->publication.place[i].pid / ARRAY_FANOUT;
         if (count == 0 || leaves[count - 1] != leaf)
             leaves[count++] = leaf;
     }
@@ -224,26 +288,6 @@ static int write_map(struct job *job)
 }
 
 /* ---- the whole ---- */
-
-static int collect_trees(struct job *job)
-{
-    struct qs_txn *txn = job->txn;
-    job->change = calloc(txn->tree_count + 1, sizeof *job->change);
-    if (job->change == NULL)
-        return ENOMEM;
-    for (uint32_t i = 0; i < txn->tree_count; i++) {
-        struct txn_tree *state = txn->tree[i];
-        if (state == NULL || !state->state.dirty)
-            continue;
-        struct tree_change *change = &job->change[job->change_count++];
-        change->tree = qs_names_at(txn->names, i);
-        int rc =
-            qs_replica_prepare(txn->replica, change, &state->state.record, state->exists, txn->id);
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
-}
 
 /* Pages below the high water may have been allocated and given back unwritten: the file has them all
  * the same, and the map covers it. */
@@ -267,7 +311,12 @@ static int write_all(struct job *job)
     if (rc != 0)
         return rc;
     chain_free_pids(job);
-    rc = release_runs(job);
+    const struct latest *latest = &job->txn->replica->latest;
+    rc = release_runs(job, job->w->released, job->w->released_count);
+    if (rc == 0)
+        rc = release_runs(job, latest->released, latest->released_count);
+    if (rc == 0)
+        rc = turn_log(job);
     if (rc == 0)
         rc = write_map(job);
     if (rc == 0)
@@ -280,52 +329,63 @@ static int write_all(struct job *job)
 }
 
 /* What the new meta page says beside what the writing above filled in. */
-static void finish_meta(struct job *job, uint64_t map_size_bytes)
+static int finish_meta(struct job *job)
 {
-    const struct meta *old = &job->txn->replica->meta;
+    static const struct qs_tree main_tree = {NULL, 0, 0};
+    struct replica *replica = job->txn->replica;
+    const struct meta *old = &replica->meta;
     struct meta *meta = &job->meta;
-    const struct txn_tree *main_tree = job->txn->tree_count > 0 ? job->txn->tree[0] : NULL;
+    const struct tree_record *record;
+    enum key_order order;
+    int rc = qs_txn_record(job->txn, &main_tree, &record, &order);
+    if (rc != 0)
+        return rc;
     meta->txn = job->txn->id;
-    if (main_tree != NULL)
-        meta->main = main_tree->state.record;
-    if (map_size_bytes > meta->map_size_bytes)
-        meta->map_size_bytes = map_size_bytes;
+    meta->main = *record;
+    meta->map_size_bytes = replica->latest.map_size_bytes;
+    if (job->txn->map_size_bytes > meta->map_size_bytes)
+        meta->map_size_bytes = job->txn->map_size_bytes;
     meta->used_pages = job->w->used_pages + meta->map.nodes + meta->bitmap.nodes - old->map.nodes -
                        old->bitmap.nodes;
+    return 0;
 }
 
 /* The first flush makes the state before this one durable as well, if its meta page is among what is
- * flushed. After a flush that failed the system may hold that page and never write it again, so the
- * first commit writes it once more, as it is. */
+ * flushed. After a flush that failed the system may hold that page and never write it again, so whoever
+ * does not know how it came to be there writes it once more, as it is. */
 static int flush_pages(struct job *job)
 {
     struct core *core = job->core;
+    struct lock_header *header = qs_lockfile_header(core->lockfile);
     struct meta old = job->txn->replica->meta;
-    int rc = core->meta_suspect ? qs_meta_write(core->store, &old) : 0;
+    uint64_t suspect = atomic_load(&header->suspect);
+    int rc = suspect != 0 ? qs_meta_write(core->store, &old) : 0;
     if (rc == 0)
-        rc = core->store->io->flush(core->store->file);
+        rc = qs_flush_all(core);
     if (rc != 0)
         return rc;
-    core->meta_suspect = false;
+    qs_commit_trust(header, suspect);
     qs_core_durable(core, old.checkpoint);
     return 0;
 }
 
-/* Flush, meta page, flush, as far as the flags ask for. A failure in here is final. */
+/* Flush, meta page, and one more flush if the flags ask for any. A failure in here is final. */
 static int make_durable(struct job *job, unsigned flags)
 {
     struct core *core = job->core;
-    bool lazy = qs_env_lazy(flags);
-    int rc = lazy ? 0 : flush_pages(job);
+    struct lock_header *header = qs_lockfile_header(core->lockfile);
+    int rc = flush_pages(job);
     if (rc == 0)
         rc = qs_meta_write(core->store, &job->meta);
-    if (rc == 0 && !lazy && (flags & QS_NOMETASYNC) == 0) {
-        rc = core->store->io->flush(core->store->file);
+    if (rc == 0 && qs_env_lazy(flags)) {
+        atomic_store(&header->suspect, job->meta.checkpoint);
+    } else if (rc == 0) {
+        rc = qs_flush_all(core);
         if (rc == 0)
             qs_core_durable(core, job->meta.checkpoint);
     }
     if (rc != 0)
-        atomic_store(&qs_lockfile_header(core->lockfile)->failed, 1);
+        atomic_store(&header->failed, 1);
     return rc;
 }
 
@@ -335,66 +395,70 @@ static void publish(struct job *job)
     struct core *core = job->core;
     struct replica *replica = job->txn->replica;
     struct lock_header *header = qs_lockfile_header(core->lockfile);
+    pthread_mutex_lock(&core->follow_lock);
     qs_space_commit(&core->space, &job->meta);
     core->space_checkpoint = job->meta.checkpoint;
-    qs_cache_publish(&replica->cache, job->place, job->count, job->txn->id, qs_core_live(core));
-    for (size_t i = 0; i < job->change_count; i++)
-        qs_replica_publish(replica, &job->change[i], qs_core_live(core));
+    core->space_runs = 0;
+    qs_core_scan(core);
+    qs_publish_link(&job->publication, job->txn, qs_core_live(core));
+    qs_cache_placed(&replica->cache);
     qs_map_set_root(&replica->cache.map, &job->meta.map);
-    qs_replica_advance(replica, &job->meta);
+    qs_replica_advance(replica, &job->meta, &header->visible);
+    core->space_segments = replica->log.end.segments;
     /* After the replica: who sees this number finds the replica at least as new. */
     atomic_store(&header->checkpoint, job->meta.checkpoint);
     qs_core_scan(core);
     qs_cache_trim(&replica->cache, job->txn->id, qs_core_live(core));
+    pthread_mutex_unlock(&core->follow_lock);
 }
 
-static void job_free(struct job *job)
+/* Everything that can be taken back. */
+static int write_checkpoint(struct job *job)
 {
-    qs_cache_forget(job->place, job->place != NULL ? job->count : 0);
-    for (size_t i = 0; i < job->change_count; i++)
-        qs_replica_forget(&job->change[i]);
-    free(job->place);
-    free(job->version);
-    free(job->change);
+    struct publication *p = &job->publication;
+    int rc = collect_pages(job);
+    if (rc == 0)
+        rc = qs_publish_trees(p, job->txn);
+    if (rc == 0)
+        rc = write_all(job);
+    if (rc == 0)
+        rc = finish_meta(job);
+    if (rc == 0) /* C2 */
+        rc = qs_cache_prepare(&job->txn->replica->cache, p->place, p->count, job->txn->id);
+    return rc;
 }
 
-int qs_checkpoint_commit(struct qs_env *env, struct qs_txn *txn)
+static struct job *new_job(struct core *core, struct qs_txn *txn)
 {
-    struct core *core = env->core;
     struct job *job = calloc(1, sizeof *job);
-    if (job == NULL) {
-        qs_space_rollback(&core->space);
-        return ENOMEM;
-    }
+    if (job == NULL)
+        return NULL;
     job->core = core;
     job->txn = txn;
     job->w = txn->writer;
     job->meta = txn->replica->meta;
     job->meta.checkpoint++;
     qs_batch_init(&job->batch, core->store);
-    int rc = qs_txn_flush_catalog(txn);
+    return job;
+}
+
+static void free_job(struct job *job)
+{
+    qs_publish_free(&job->publication);
+    free(job->version);
+    free(job);
+}
+
+int qs_checkpoint(struct core *core, struct qs_txn *txn, unsigned flags)
+{
+    struct job *job = new_job(core, txn);
+    if (job == NULL)
+        return ENOMEM;
+    int rc = write_checkpoint(job);
     if (rc == 0)
-        rc = qs_large_settle(txn->writer);
-    if (rc == 0)
-        rc = collect_pages(job);
-    if (rc == 0)
-        rc = collect_trees(job);
-    if (rc == 0)
-        rc = write_all(job);
-    if (rc == 0)
-        rc = qs_cache_prepare(&txn->replica->cache, job->place, job->count, txn->id); /* K2 */
-    if (rc == 0) {
-        uint64_t map_size = atomic_load(&env->map_size_bytes);
-        finish_meta(job, map_size);
-        if (job->meta.used_pages > atomic_load(&env->accepted_pages))
-            atomic_store(&env->accepted_pages, job->meta.used_pages);
-        rc = make_durable(job, atomic_load(&env->flags));
-    }
+        rc = make_durable(job, flags);
     if (rc == 0)
         publish(job);
-    else
-        qs_space_rollback(&core->space);
-    job_free(job);
-    free(job);
+    free_job(job);
     return rc;
 }

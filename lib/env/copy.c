@@ -1,12 +1,13 @@
 /* copy.c - copies of a live environment; see quickstep.h.
  *
- * Plain: the pages of the newest checkpoint as they lie in the file, behind its meta page. A reader
- * slot keeps them from being reused while others write (rule 5); pages free at that checkpoint may be
- * torn in the copy, and nobody will read them.
+ * Plain: the pages of the newest checkpoint as they lie in the file, behind its meta page, and the log up
+ * to the snapshot. A reader slot keeps them from being reused while others write (rule 5); pages free at
+ * that checkpoint may be torn in the copy, and nobody will read them.
  */
 #include "env/copy.h"
 
 #include "base/error.h"
+#include "tree/writer.h"
 
 #include <errno.h>
 #include <string.h>
@@ -41,17 +42,92 @@ int qs_copy_metas(int fd, const struct meta *meta)
     return qs_copy_write(fd, pages, sizeof pages);
 }
 
-static int copy_plain(struct core *core, int fd, const struct meta *meta)
+/* What a plain copy takes from the file. */
+struct extent {
+    uint64_t pages; /* from its start */
+    uint64_t cut;   /* offset from which the log's last segment is left out, 0: there is no log */
+    uint64_t end;   /* offset of that segment's end */
+};
+
+static void extend(struct extent *extent, uint64_t pgno, uint64_t pages)
 {
-    const uint8_t *base = qs_store_map(core->store)->base;
-    uint64_t pages = meta->high_water;
-    if (!qs_store_reaches(core->store, 0, pages))
+    if (pgno + pages > extent->pages)
+        extent->pages = pgno + pages;
+}
+
+/* The large values of a record come along. */
+static void extend_by_record(struct extent *extent, const struct log_record *record)
+{
+    const uint8_t *at = (const uint8_t *)(record + 1);
+    size_t size = record->size - sizeof *record;
+    struct redo_op op;
+    while (qs_redo_next(&at, &size, &op) == 0) {
+        struct large_ref ref;
+        if (op.kind != LOG_OP_LARGE || op.value_size != sizeof ref)
+            continue;
+        memcpy(&ref, op.value, sizeof ref);
+        extend(extent, ref.pgno, qs_large_pages(ref.size));
+    }
+}
+
+/* The log up to a snapshot. */
+static int find_extent(struct store *store, const struct meta *meta, txnid_t snapshot,
+                       struct extent *extent)
+{
+    struct log log = {.run = qs_store_run, .store = store};
+    const struct log_record *record;
+    *extent = (struct extent){.pages = meta->high_water};
+    int rc = qs_log_open(&log, &meta->log, meta->checkpoint, meta->txn);
+    while (rc == 0 && log.end.txn < snapshot) {
+        rc = qs_log_next(&log, UINT64_MAX, &record);
+        if (rc == 0)
+            extend_by_record(extent, record);
+    }
+    const struct log_segment *tail = qs_log_tail(&log);
+    if (rc == 0 && tail != NULL) {
+        extent->cut = qs_log_offset(tail, log.end.position);
+        extent->end = (tail->pgno + tail->pages) << QS_PAGE_SHIFT;
+        for (size_t i = 0; i < log.end.segments; i++)
+            extend(extent, log.segment[i].pgno, log.segment[i].pages);
+    }
+    qs_log_close(&log);
+    return rc == QS_E_NOTFOUND ? QS_CORRUPT() : rc;
+}
+
+/* The rest of the log's last segment, whose first page may hold the end of the log. */
+static int copy_cut(int fd, const uint8_t *base, const struct extent *extent)
+{
+    static const _Alignas(QS_PAGE_BYTES) uint8_t zeros[QS_PAGE_BYTES];
+    _Alignas(QS_PAGE_BYTES) uint8_t page[QS_PAGE_BYTES];
+    uint64_t start = extent->cut & ~(uint64_t)(QS_PAGE_BYTES - 1);
+    memset(page, 0, sizeof page);
+    memcpy(page, base + start, extent->cut - start);
+    int rc = start < extent->end ? qs_copy_write(fd, page, sizeof page) : 0;
+    for (uint64_t at = start + sizeof page; rc == 0 && at < extent->end; at += sizeof zeros)
+        rc = qs_copy_write(fd, zeros, sizeof zeros);
+    return rc;
+}
+
+static int copy_plain(struct core *core, int fd, const struct meta *meta, txnid_t snapshot)
+{
+    struct extent extent;
+    int rc = find_extent(core->store, meta, snapshot, &extent);
+    if (rc != 0)
+        return rc;
+    if (!qs_store_reaches(core->store, 0, extent.pages))
         return QS_CORRUPT();
-    int rc = qs_copy_metas(fd, meta);
+    const uint8_t *base = qs_store_map(core->store)->base;
+    uint64_t from = META_PAGES * QS_PAGE_BYTES, to = extent.pages << QS_PAGE_SHIFT;
+    rc = qs_copy_metas(fd, meta);
+    if (rc == 0 && extent.cut != 0) {
+        uint64_t cut = extent.cut & ~(uint64_t)(QS_PAGE_BYTES - 1);
+        rc = qs_copy_write(fd, base + from, cut - from);
+        if (rc == 0)
+            rc = copy_cut(fd, base, &extent);
+        from = extent.end;
+    }
     /* The file may end within the last page, behind a large value. */
-    return rc != 0 ? rc
-                   : qs_copy_write(fd, base + META_PAGES * QS_PAGE_BYTES,
-                                   (pages - META_PAGES) << QS_PAGE_SHIFT);
+    return rc == 0 ? qs_copy_write(fd, base + from, to - from) : rc;
 }
 
 /* A read transaction and the meta page of the very checkpoint it reads. */
@@ -81,8 +157,8 @@ int qs_env_copy(struct qs_env *env, int fd, bool compact)
     int rc = begin_copy(env, &txn, &meta);
     if (rc != 0)
         return rc;
-    rc = compact ? qs_copy_compact(txn, fd, &meta, atomic_load(&env->map_size_bytes))
-                 : copy_plain(env->core, fd, &meta);
+    rc = compact ? qs_copy_compact(txn, fd, atomic_load(&env->map_size_bytes))
+                 : copy_plain(env->core, fd, &meta, txn->id);
     qs_txn_abort(txn);
     return rc;
 }

@@ -13,7 +13,7 @@ int qs_copy_write(int fd, const void *bytes, size_t size);
 /* The first two pages of a copy. */
 int qs_copy_metas(int fd, const struct meta *meta);
 
-/* Writes what `txn` sees, `meta` being its checkpoint's, without free space. */
-int qs_copy_compact(struct qs_txn *txn, int fd, const struct meta *meta, uint64_t map_size_bytes);
+/* Writes what `txn` sees without free space; the copy's state is numbered 1 (0 when empty). */
+int qs_copy_compact(struct qs_txn *txn, int fd, uint64_t map_size_bytes);
 
 #endif

@@ -230,7 +230,6 @@ static void plan(const struct copy *copy, struct meta *meta, uint64_t *map_at, u
         meta->bitmap = array_shape((meta->high_water + 63) / 64, *bitmap_at, count);
     } while (*bitmap_at + meta->bitmap.nodes != meta->high_water);
     meta->checkpoint = COPY_CHECKPOINT;
-    meta->txn = meta->main.entries == 0 && meta->main.flags == 0 ? 0 : 1;
     meta->used_pages = meta->high_water;
     meta->pending = meta->pending_pages = 0;
     meta->free_pid = copy->free_pid;
@@ -267,14 +266,37 @@ static int write_copy(struct copy *copy, struct meta *meta)
     return rc == 0 ? flush(copy) : rc;
 }
 
-int qs_copy_compact(struct qs_txn *txn, int fd, const struct meta *source, uint64_t map_size_bytes)
+/* What the copy's meta page says beside the counts. */
+static int begin_meta(struct qs_txn *txn, uint64_t map_size_bytes, struct meta *meta,
+                      pageid_t *next_pid)
 {
-    struct meta meta = *source;
-    struct copy copy = {.txn = txn, .fd = fd, .next_pid = source->next_pid};
-    meta.map_size_bytes = map_size_bytes;
+    static const struct qs_tree main_tree = {NULL, 0, 0};
+    struct core *core = txn->env->core;
+    const struct tree_record *record;
+    enum key_order order;
+    int rc = qs_txn_record(txn, &main_tree, &record, &order);
+    if (rc != 0)
+        return rc;
+    pthread_mutex_lock(&core->follow_lock);
+    const struct meta *source = &txn->replica->meta;
+    qs_meta_init(meta, map_size_bytes, source->file_id);
+    *next_pid = meta->next_pid = txn->replica->latest.next_pid;
+    pthread_mutex_unlock(&core->follow_lock);
+    meta->main = *record;
+    meta->txn = record->entries > 0 || record->flags != 0;
+    return 0;
+}
+
+int qs_copy_compact(struct qs_txn *txn, int fd, uint64_t map_size_bytes)
+{
+    struct meta meta;
+    struct copy copy = {.txn = txn, .fd = fd};
+    int rc = begin_meta(txn, map_size_bytes, &meta, &copy.next_pid);
+    if (rc != 0)
+        return rc;
     copy.buffer = aligned_alloc(QS_PAGE_BYTES, (size_t)COPY_PAGES * QS_PAGE_BYTES);
     copy.map_word = calloc(copy.next_pid, sizeof *copy.map_word);
-    int rc = copy.buffer != NULL && copy.map_word != NULL ? write_copy(&copy, &meta) : ENOMEM;
+    rc = copy.buffer != NULL && copy.map_word != NULL ? write_copy(&copy, &meta) : ENOMEM;
     free(copy.buffer);
     free(copy.map_word);
     return rc;

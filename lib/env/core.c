@@ -36,6 +36,7 @@ void qs_core_free(struct core *core)
     free(core->uses);
     free(core->live_snapshots);
     free(core->live_checkpoints);
+    qs_redo_free(&core->redo);
     pthread_mutex_destroy(&core->follow_lock);
     if (core->lockfile != NULL)
         qs_lockfile_close(core->lockfile, forked);
@@ -82,7 +83,7 @@ int qs_core_open(const struct qs_options *options, struct core **out)
     return rc;
 }
 
-void qs_core_close(struct core *core)
+void qs_core_close(struct core *core, unsigned flags)
 {
     pthread_mutex_lock(&registry_lock);
     if (--core->users == 0) {
@@ -90,6 +91,7 @@ void qs_core_close(struct core *core)
         while (*link != core)
             link = &(*link)->next;
         *link = core->next;
+        qs_core_leave(core, flags);
         qs_core_free(core);
     }
     pthread_mutex_unlock(&registry_lock);
@@ -205,6 +207,7 @@ int qs_core_follow(struct core *core, uint64_t newest)
 void qs_core_scan(struct core *core)
 {
     unsigned max = qs_lockfile_max_readers(core->lockfile);
+    core->live_visible = atomic_load(&qs_lockfile_header(core->lockfile)->visible);
     /* seq_cst: what was published before it is seen by every reader whose slot the scan misses */
     atomic_thread_fence(memory_order_seq_cst);
     core->live_count = qs_reader_scan(core->lockfile, core->uses, max);

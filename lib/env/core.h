@@ -1,6 +1,6 @@
 /* core.h - one open data file in one process, shared by every environment that opens it.
  *
- * Owns:    the store, the lock file, the names, the replicas, the writer's free space.
+ * Owns:    the store, the lock file, the names, the replicas with their logs, the writer's free space.
  * Life:    made by the first open of the file in this process, found by (device, inode) by the next,
  *          closed by the last close. A forked child does not find its parent's: it opens anew.
  * Locks:   in the order they are taken: writer mutex (lock file), registry (open and close only),
@@ -12,6 +12,7 @@
 #include "quickstep.h"
 #include "readers/lockfile.h"
 #include "store/space.h"
+#include "txn/redo.h"
 #include "txn/replica.h"
 
 struct core {
@@ -26,6 +27,7 @@ struct core {
     struct store *store;
     struct lockfile *lockfile; /* private memory where there is no lock file */
     bool has_lock_file;        /* false: QS_NOLOCK, or a read-only file system */
+    uint64_t log_bytes_max;    /* from the options */
     struct names names;
 
     /* atomic */
@@ -36,21 +38,26 @@ struct core {
     /* under follow_lock */
     pthread_mutex_t follow_lock;
     struct replica *replicas; /* all of them, current included */
-
-    /* under the writer mutex */
-    bool meta_suspect; /* nothing is known of how the newest meta page came to be there */
-    struct space space;
-    bool space_open; /* `space` is the one of space_checkpoint */
-    uint64_t space_checkpoint;
-    struct reader_use *uses; /* room for a scan of all slots */
-    txnid_t *live_snapshots; /* the same, taken apart */
+    struct reader_use *uses;  /* room for a scan of all slots */
+    txnid_t *live_snapshots;  /* the same, taken apart */
     uint64_t *live_checkpoints;
     unsigned live_count;
+    txnid_t live_visible; /* newest visible transaction before the scan */
+
+    /* under the writer mutex */
+    struct space space;
+    bool space_open; /* `space` is the one of space_checkpoint and what the log took since */
+    uint64_t space_checkpoint;
+    size_t space_runs;     /* large values of the log that it knows of */
+    size_t space_segments; /* segments of the log that it knows of */
+    struct redo redo;      /* operations of the running transaction */
+    uint64_t log_limit;    /* bytes of log after which a checkpoint is made */
 };
 
 /* The core of the file that `options` names, opened or found. Errors as qs_env_open(). */
 int qs_core_open(const struct qs_options *options, struct core **core);
-void qs_core_close(struct core *core);
+/* `flags`: those in force in the environment that closes. */
+void qs_core_close(struct core *core, unsigned flags);
 
 /* Counts the caller in as a user of the newest replica. */
 struct replica *qs_core_use(struct core *core);
@@ -58,6 +65,20 @@ void qs_core_unuse(struct replica *replica);
 
 /* Number of the newest checkpoint there is, whoever made it. */
 uint64_t qs_core_newest(struct core *core);
+
+/* Starts a write transaction off from a replica's newest state: the writer's, or one that is replayed. */
+int qs_core_begin_writer(struct core *core, struct qs_txn *txn, struct replica *replica,
+                         uint64_t limit_pages);
+
+/* Makes `core->space` that of the replica's newest state, under the writer mutex. */
+int qs_core_space(struct core *core, const struct replica *replica);
+
+/* Brings a replica up to log position `limit`, or with UINT64_MAX as far as there are sound records.
+ * Whoever calls has a reader slot that names its checkpoint, or the writer mutex. */
+int qs_core_follow_log(struct core *core, struct replica *replica, uint64_t limit);
+
+/* Without shared positions: what others have appended is news once it is found. */
+int qs_core_probe(struct core *core, struct replica *replica);
 
 /* Notes that checkpoint `number` is durable. */
 void qs_core_durable(struct core *core, uint64_t number);
@@ -68,11 +89,11 @@ int qs_core_newest_meta(struct core *core, struct meta *meta);
 /* Makes the current replica one that has checkpoint `newest` or a later one. */
 int qs_core_follow(struct core *core, uint64_t newest);
 
-/* Scans the reader slots into live_*; under the writer mutex. */
+/* Scans the reader slots into live_*; under follow_lock. */
 void qs_core_scan(struct core *core);
 static inline struct live qs_core_live(const struct core *core)
 {
-    return (struct live){core->live_snapshots, core->live_count};
+    return (struct live){core->live_snapshots, core->live_count, core->live_visible};
 }
 
 /* Pages to map for a map size: files are larger than their logical use. */

@@ -2,6 +2,7 @@
 #include "env/env.h"
 
 #include "base/error.h"
+#include "env/flush.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,28 +15,85 @@ static uint64_t pages_of(uint64_t size_bytes)
     return size_bytes >> QS_PAGE_SHIFT;
 }
 
+/* The newest committed state, whoever made it. */
+struct state {
+    txnid_t txn;
+    uint64_t used_pages;
+    uint64_t map_size_bytes;
+    struct tree_record main;
+};
+
+/* What a read transaction sees of it. Under follow_lock: without a slot, too, nothing is freed then. */
+static int read_state(struct qs_txn *txn, struct state *state)
+{
+    static const struct qs_tree main_tree = {NULL, 0, 0};
+    const struct tree_record *record;
+    enum key_order order;
+    int rc = qs_txn_record(txn, &main_tree, &record, &order);
+    if (rc != 0)
+        return rc;
+    state->txn = txn->id;
+    state->used_pages = atomic_load(&txn->replica->used_pages);
+    state->map_size_bytes = txn->replica->latest.map_size_bytes;
+    state->main = *record;
+    return 0;
+}
+
+/* The state as this process has it, if that is the newest. */
+static bool known_state(struct core *core, struct state *state)
+{
+    struct replica_state at;
+    bool known = false;
+    pthread_mutex_lock(&core->follow_lock);
+    struct replica *replica = atomic_load(&core->current);
+    txnid_t visible = atomic_load(&qs_lockfile_header(core->lockfile)->visible);
+    qs_replica_state(replica, &at);
+    if (core->has_lock_file && qs_core_newest(core) == at.checkpoint &&
+        atomic_load(&replica->applied) >= visible) {
+        struct qs_txn txn = {.slot = NULL};
+        qs_txn_init_read(&txn, replica, &core->names, &at, visible);
+        known = read_state(&txn, state) == 0;
+    }
+    pthread_mutex_unlock(&core->follow_lock);
+    return known;
+}
+
+/* Else it is read with a slot taken for a moment, whatever the thread's is used for. */
+static int newest_state(struct qs_env *env, struct state *state)
+{
+    struct core *core = env->core;
+    struct qs_txn txn = {.env = env};
+    struct reader *slot;
+    if (known_state(core, state))
+        return 0;
+    int rc = qs_reader_acquire(core->lockfile, &slot);
+    if (rc != 0)
+        return rc;
+    txn.slot = slot;
+    rc = qs_read_begin(env, &txn);
+    if (rc == 0) {
+        pthread_mutex_lock(&core->follow_lock);
+        rc = read_state(&txn, state);
+        pthread_mutex_unlock(&core->follow_lock);
+        qs_read_end(&txn);
+    }
+    qs_reader_return(core->lockfile, slot);
+    return rc;
+}
+
 /* Puts a map size in force: not below what is in use, and mapped. */
 static int apply_map_size(struct qs_env *env, uint64_t wanted)
 {
-    struct core *core = env->core;
-    struct replica_state state;
-    struct replica *replica = qs_core_use(core);
-    qs_replica_state(replica, &state);
-    uint64_t size = wanted;
-    if (size == 0) {
-        struct meta meta;
-        bool fresh = false;
-        int rc = qs_meta_read(core->store, &meta, &fresh);
-        if (rc != 0 || fresh) {
-            qs_core_unuse(replica);
-            return rc != 0 ? rc : QS_CORRUPT();
-        }
-        size = meta.map_size_bytes;
-    }
-    qs_core_unuse(replica);
+    struct state state;
+    /* A map that is too small for what others wrote is what this is called to mend. */
+    atomic_store(&env->accepted_pages, UINT64_MAX);
+    int rc = newest_state(env, &state);
+    if (rc != 0)
+        return rc;
+    uint64_t size = wanted != 0 ? wanted : state.map_size_bytes;
     if (size < state.used_pages << QS_PAGE_SHIFT)
         size = state.used_pages << QS_PAGE_SHIFT;
-    int rc = qs_store_map_reserve(core->store, qs_core_map_pages(size));
+    rc = qs_store_map_reserve(env->core->store, qs_core_map_pages(size));
     if (rc != 0)
         return rc;
     atomic_store(&env->map_size_bytes, size);
@@ -78,7 +136,7 @@ int qs_env_open(const struct qs_options *options, struct qs_env **out)
     return 0;
 
 err_after_core:
-    qs_core_close(env->core);
+    qs_core_close(env->core, env->open_flags);
 err_after_alloc:
     free(env);
     return rc;
@@ -89,7 +147,7 @@ void qs_env_close(struct qs_env *env)
     if (env == NULL)
         return;
     qs_slots_close(env);
-    qs_core_close(env->core);
+    qs_core_close(env->core, atomic_load(&env->flags));
     free(env);
 }
 
@@ -97,13 +155,6 @@ int qs_env_set_map_size(struct qs_env *env, uint64_t size_bytes)
 {
     if (atomic_load(&env->writing))
         return EINVAL;
-    struct core *core = env->core;
-    uint64_t newest = qs_core_newest(core);
-    if (newest > atomic_load(&atomic_load(&core->current)->checkpoint)) {
-        int rc = qs_core_follow(core, newest);
-        if (rc != 0)
-            return rc;
-    }
     return apply_map_size(env, size_bytes);
 }
 
@@ -120,30 +171,27 @@ int qs_env_set_flags(struct qs_env *env, unsigned flags, bool on)
 
 int qs_env_sync(struct qs_env *env, bool force)
 {
-    struct store *store = env->core->store;
     if ((env->open_flags & QS_RDONLY) != 0)
         return EACCES;
     if (!force && (atomic_load(&env->flags) & QS_NOSYNC) != 0)
         return 0;
     uint64_t newest = qs_core_newest(env->core);
-    int rc = store->io->flush(store->file);
+    int rc = qs_flush_all(env->core);
     if (rc == 0)
         qs_core_durable(env->core, newest);
-    else /* what was not written is forgotten: no later flush makes up for it */
-        atomic_store(&qs_lockfile_header(env->core->lockfile)->failed, 1);
     return rc;
 }
 
 int qs_env_info(struct qs_env *env, struct qs_env_info *info)
 {
-    struct meta meta;
+    struct state state;
     struct core *core = env->core;
-    int rc = qs_core_newest_meta(core, &meta);
+    int rc = newest_state(env, &state);
     if (rc != 0)
         return rc;
     info->map_size_bytes = atomic_load(&env->map_size_bytes);
-    info->last_page = meta.used_pages - 1;
-    info->last_txnid = meta.txn;
+    info->last_page = state.used_pages - 1;
+    info->last_txnid = state.txn;
     info->max_readers = qs_lockfile_max_readers(core->lockfile);
     info->num_readers = core->has_lock_file ? qs_reader_high_water(core->lockfile) : 0;
     return 0;
@@ -151,10 +199,10 @@ int qs_env_info(struct qs_env *env, struct qs_env_info *info)
 
 int qs_env_stat(struct qs_env *env, struct qs_stat *stat)
 {
-    struct meta meta;
-    int rc = qs_core_newest_meta(env->core, &meta);
+    struct state state;
+    int rc = newest_state(env, &state);
     if (rc == 0)
-        qs_stat_of_record(&meta.main, stat);
+        qs_stat_of_record(&state.main, stat);
     return rc;
 }
 

@@ -53,10 +53,33 @@ int qs_write_begin(struct qs_env *env, struct qs_txn *txn);
 /* Commits (or, with `commit` false or nothing changed, forgets) and releases the writer mutex. */
 int qs_write_end(struct qs_env *env, struct qs_txn *txn, bool commit);
 
+/* ---- commit (commit.c) ---- */
+
+/* What a commit has to wait for after the writer mutex is released. */
+struct commit_wait {
+    txnid_t txn;                /* its number; 0: nothing is to be waited for */
+    uint64_t position;          /* end of its record in the log */
+    uint64_t suspect;           /* checkpoint whose meta page was written again before it, or 0 */
+    struct log_segment segment; /* where the record is */
+};
+
+/* Sets `core->log_limit` for what is in use now. */
+void qs_commit_budget(struct core *core, uint64_t used_pages);
+
+/* Commits, by log or by checkpoint, with the writer mutex held. On failure nothing happened, or
+ * (QS_E_PANIC and the flush's errno) the environment takes no more writes. */
+int qs_commit(struct qs_env *env, struct qs_txn *txn, struct commit_wait *wait);
+
+/* The meta page of checkpoint `suspect` (0: none) was written again and flushed. */
+void qs_commit_trust(struct lock_header *header, uint64_t suspect);
+
+/* Waits until the commit is as durable as promised, and lets readers see it. */
+int qs_commit_wait(struct core *core, const struct commit_wait *wait);
+
 /* ---- checkpoint (checkpoint.c) ---- */
 
-/* Writes the transaction's changes as the next checkpoint and makes them visible. On failure nothing
- * happened, or (QS_E_PANIC and the flush's errno) the environment takes no more writes. */
-int qs_checkpoint_commit(struct qs_env *env, struct qs_txn *txn);
+/* Writes the transaction's changes, and everything in the log, as the next checkpoint and makes them
+ * visible. Errors as qs_commit(). */
+int qs_checkpoint(struct core *core, struct qs_txn *txn, unsigned flags);
 
 #endif

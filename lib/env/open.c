@@ -1,6 +1,6 @@
 /* open.c - lock file, data file, first replica: a core from nothing.
  *
- * The first opener trusts nothing in the lock file: it sets the positions from the meta page before it
+ * The first opener trusts nothing in the lock file: it sets the positions from meta page and log before it
  * lets anybody else in.
  */
 #include "env/open.h"
@@ -95,26 +95,25 @@ static int reserve_map(struct core *core, const struct qs_options *options, cons
 }
 
 /* Positions, identity and the first replica. */
-static int start(struct core *core, const struct qs_options *options, const struct meta *meta,
-                 bool first)
+static int start(struct core *core, const struct qs_options *options, struct meta *meta, bool first)
 {
     struct data_identity identity = {
         core->device, core->inode, {meta->file_id[0], meta->file_id[1]}};
     struct replica *replica;
     int rc = qs_lockfile_bind(core->lockfile, first, &identity);
+    /* What a writer has put into the other meta page may not be durable, nor published, yet. */
+    if (rc == 0 && !first)
+        rc = qs_core_newest_meta(core, meta);
     if (rc == 0)
         rc = reserve_map(core, options, meta);
+    if (rc == 0 && first)
+        rc = qs_recover(core, meta);
     if (rc == 0)
         rc = qs_replica_open(core->store, meta, NULL, &replica);
     if (rc != 0)
         return rc;
     core->replicas = replica;
-    core->meta_suspect = true;
     atomic_init(&core->current, replica);
-    if (first) {
-        struct lock_header *header = qs_lockfile_header(core->lockfile);
-        atomic_store(&header->checkpoint, meta->checkpoint);
-    }
     return 0;
 }
 
@@ -136,6 +135,7 @@ int qs_open_files(const struct qs_options *options, struct core **out)
     if (core == NULL)
         return ENOMEM;
     core->pid = getpid();
+    core->log_bytes_max = options->log_bytes_max;
     int rc = qs_names_open(&core->names);
     if (rc != 0) {
         free(core);
@@ -161,7 +161,7 @@ int qs_open_files(const struct qs_options *options, struct core **out)
 
 int qs_open_writable(struct core *core, const struct qs_options *options)
 {
-    int fd = open(options->data_path, O_RDWR);
+    int fd = open(options->data_path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return errno;
     return qs_store_make_writable(core->store, fd);

@@ -8,8 +8,17 @@
  * with its first replica. */
 int qs_open_files(const struct qs_options *options, struct core **core);
 
+/* The first opener's: sets the shared positions from meta page and log, making durable what it lets others
+ * see. QS_E_CORRUPTED (something durable is missing), ENOMEM, errno of writing and flushing. */
+int qs_recover(struct core *core, const struct meta *meta);
+
 /* Gives a core that was opened read-only a descriptor that writes. */
 int qs_open_writable(struct core *core, const struct qs_options *options);
+
+/* Called before the last close: shortens or seals the log when this process is the only one that has the
+ * file open, and knows its newest state. `flags`: how durable that is to be. Never fails: the log stays
+ * then. */
+void qs_core_leave(struct core *core, unsigned flags);
 
 /* Closes everything a core has and frees it. */
 void qs_core_free(struct core *core);

@@ -1,11 +1,14 @@
 /* write.c - beginning and ending the one write transaction.
  *
- * The writer starts from the newest checkpoint, whoever made it: after taking the mutex it follows,
- * takes over the free space as that checkpoint left it, and gives back what readers no longer need.
+ * The writer starts from the newest state, whoever made it: after taking the mutex it follows, takes over
+ * the free space as checkpoint and log left it, and gives back what readers no longer need. A commit that
+ * is to be durable waits for that after it has let go of the mutex.
  */
 #include "env/env.h"
 
 #include "base/error.h"
+#include "env/flush.h"
+#include "log/group.h"
 
 #include <errno.h>
 
@@ -17,72 +20,87 @@ static uint64_t overhead_pages(const struct meta *meta, uint64_t limit)
     return most > have ? most - have : 0;
 }
 
-static int open_space(struct core *core, const struct replica *replica)
+/* What the log took since the checkpoint is in use. */
+static int claim_logged(struct core *core, const struct replica *replica)
 {
-    if (core->space_open && core->space_checkpoint == replica->meta.checkpoint)
-        return 0;
-    if (core->space_open)
-        qs_space_close(&core->space);
-    core->space_open = false;
-    int rc = qs_space_open(&core->space, core->store, &replica->meta);
-    if (rc != 0)
-        return rc;
-    core->space_open = true;
-    core->space_checkpoint = replica->meta.checkpoint;
-    return 0;
+    const struct latest *latest = &replica->latest;
+    int rc = 0;
+    for (; rc == 0 && core->space_runs < latest->runs_count; core->space_runs++) {
+        const struct pending_run *run = &latest->runs[core->space_runs];
+        rc = qs_space_claim(&core->space, run->pgno, run->pages);
+    }
+    for (; rc == 0 && core->space_segments < replica->log.end.segments; core->space_segments++) {
+        const struct log_segment *segment = &replica->log.segment[core->space_segments];
+        rc = qs_space_claim(&core->space, segment->pgno, segment->pages);
+    }
+    return rc;
+}
+
+int qs_core_space(struct core *core, const struct replica *replica)
+{
+    if (!core->space_open || core->space_checkpoint != replica->meta.checkpoint) {
+        if (core->space_open)
+            qs_space_close(&core->space);
+        core->space_open = false;
+        int rc = qs_space_open(&core->space, core->store, &replica->meta);
+        if (rc != 0)
+            return rc;
+        core->space_open = true;
+        core->space_checkpoint = replica->meta.checkpoint;
+        core->space_runs = core->space_segments = 0;
+    }
+    return claim_logged(core, replica);
 }
 
 /* The checkpoint that a power cut takes the file back to at worst. The newest meta page may not be
- * flushed yet (QS_NOMETASYNC, a writer that was killed, another process), but the one before it was,
- * before the newest was written. With QS_NOSYNC none is sure, and none is waited for. */
-static uint64_t durable_checkpoint(struct core *core, uint64_t newest, unsigned flags)
+ * flushed yet (QS_NOMETASYNC, QS_NOSYNC, a writer that was killed, another process), but the one before it
+ * was, before the newest was written. */
+static uint64_t durable_checkpoint(struct core *core, uint64_t newest)
 {
     uint64_t known = atomic_load(&core->durable);
-    if (qs_env_lazy(flags))
-        return newest;
     return known > newest - 1 ? known : newest - 1;
 }
 
 /* Pages and versions that only ended readers could see. */
-static int reclaim(struct core *core, struct replica *replica, unsigned flags)
+static int reclaim(struct core *core, struct replica *replica)
 {
+    pthread_mutex_lock(&core->follow_lock);
     qs_core_scan(core);
-    qs_cache_trim(&replica->cache, replica->meta.txn, qs_core_live(core));
+    struct live live = qs_core_live(core);
+    qs_cache_trim(&replica->cache, replica->latest.txn, live);
     txnid_t oldest = QS_TXNID_NONE;
     for (unsigned i = 0; i < core->live_count; i++)
         if (core->live_snapshots[i] < oldest)
             oldest = core->live_snapshots[i];
     qs_retire_run(&replica->retire, oldest);
-    uint64_t durable = durable_checkpoint(core, replica->meta.checkpoint, flags);
-    return qs_space_reclaim(&core->space, durable, core->live_checkpoints, core->live_count);
+    uint64_t durable = durable_checkpoint(core, replica->meta.checkpoint);
+    int rc = qs_space_reclaim(&core->space, durable, core->live_checkpoints, core->live_count);
+    pthread_mutex_unlock(&core->follow_lock);
+    return rc;
 }
 
 static int prepare(struct qs_env *env, struct qs_txn *txn, struct replica *replica)
 {
     struct core *core = env->core;
-    const struct meta *meta = &replica->meta;
+    const struct latest *latest = &replica->latest;
     uint64_t limit = atomic_load(&env->map_size_bytes) >> QS_PAGE_SHIFT;
-    if (meta->used_pages > atomic_load(&env->accepted_pages))
+    if (latest->used_pages > atomic_load(&env->accepted_pages))
         return QS_E_MAP_RESIZED;
-    int rc = open_space(core, replica);
+    int rc = qs_core_space(core, replica);
     if (rc == 0)
-        rc = reclaim(core, replica, atomic_load(&env->flags));
+        rc = reclaim(core, replica);
     if (rc != 0)
         return rc;
-    uint64_t overhead = overhead_pages(meta, limit);
-    struct writer_base base = {
-        .next_pid = meta->next_pid,
-        .free_pid = meta->free_pid,
-        .free_pids = meta->free_pids,
-        .used_pages = meta->used_pages,
-        .limit_pages = limit > overhead ? limit - overhead : 0,
-        .checkpoint = meta->checkpoint + 1,
-        .txn = meta->txn + 1,
-    };
-    rc = qs_txn_init_write(txn, replica, &core->names, &core->space, &base);
-    if (rc == 0)
-        qs_space_begin(&core->space);
-    return rc;
+    uint64_t overhead = overhead_pages(&replica->meta, limit);
+    rc = qs_core_begin_writer(core, txn, replica, limit > overhead ? limit - overhead : 0);
+    if (rc != 0)
+        return rc;
+    qs_space_begin(&core->space);
+    if (core->log_limit == 0)
+        qs_commit_budget(core, latest->used_pages);
+    qs_redo_start(&core->redo, core->log_limit / 4);
+    txn->redo = &core->redo;
+    return 0;
 }
 
 static void unlock_writer(struct core *core)
@@ -105,13 +123,16 @@ static int recover(struct core *core)
     if (rc == 0 && meta.checkpoint <= atomic_load(&header->checkpoint))
         return 0;
     if (rc == 0)
-        rc = core->store->io->flush(core->store->file);
+        rc = qs_meta_write(core->store, &meta); /* the dead one may have been told of a failure */
+    if (rc == 0)
+        rc = qs_flush_all(core);
     if (rc != 0) {
         /* For good: the next to lock the mutex does not learn that anybody died. */
         atomic_store(&header->failed, 1);
         return rc;
     }
     qs_core_durable(core, meta.checkpoint);
+    qs_group_raise(&header->visible, meta.txn);
     atomic_store(&header->checkpoint, meta.checkpoint);
     return 0;
 }
@@ -133,17 +154,22 @@ static int lock_writer(struct qs_env *env)
     return rc;
 }
 
-/* The newest replica there is, with the mutex held. */
+/* The newest replica there is, at the end of the log, with the mutex held. */
 static int newest_replica(struct core *core, struct replica **out)
 {
+    struct lock_header *header = qs_lockfile_header(core->lockfile);
     uint64_t newest = qs_core_newest(core);
-    if (newest > atomic_load(&atomic_load(&core->current)->checkpoint)) {
-        int rc = qs_core_follow(core, newest);
-        if (rc != 0)
-            return rc;
-    }
+    int rc = 0;
+    if (newest > atomic_load(&atomic_load(&core->current)->checkpoint))
+        rc = qs_core_follow(core, newest);
+    if (rc != 0)
+        return rc;
     *out = qs_core_use(core);
-    return 0;
+    rc = core->has_lock_file ? qs_core_follow_log(core, *out, atomic_load(&header->written))
+                             : qs_core_probe(core, *out);
+    if (rc != 0)
+        qs_core_unuse(*out);
+    return rc;
 }
 
 int qs_write_begin(struct qs_env *env, struct qs_txn *txn)
@@ -173,14 +199,15 @@ int qs_write_begin(struct qs_env *env, struct qs_txn *txn)
 int qs_write_end(struct qs_env *env, struct qs_txn *txn, bool commit)
 {
     struct core *core = env->core;
+    struct commit_wait wait = {.txn = 0};
     int rc = 0;
     if (commit && txn->writer->changed)
-        rc = qs_checkpoint_commit(env, txn);
+        rc = qs_commit(env, txn, &wait);
     else
         qs_space_rollback(&core->space);
     qs_txn_close(txn);
     qs_core_unuse(txn->replica);
     atomic_store(&env->writing, false);
     unlock_writer(core);
-    return rc;
+    return rc == 0 && wait.txn != 0 ? qs_commit_wait(core, &wait) : rc;
 }

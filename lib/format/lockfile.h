@@ -2,9 +2,11 @@
  *
  *      0     magic u64 | 8 format u32 | 12 slots u32 | 16 identity (32 bytes)
  *      64    writer mutex (robust, process-shared) | owner pid i32
- *      128   positions: checkpoint u64 | failed u32 | pad
- *      192   high water of slots u32
- *      256   reader slots, 64 bytes each: snapshot u64 | checkpoint u64 | owner u64 | thread u64
+ *      128   flush mutex (robust, process-shared) | flushes u32 | flush unsure u32
+ *      192   positions: checkpoint u64 | written u64 | durable u64 | visible u64 | full sync up to u64
+ *            | suspect u64 | failed u32
+ *      256   high water of slots u32
+ *      320   reader slots, 64 bytes each: snapshot u64 | checkpoint u64 | owner u64 | thread u64
  *
  * Locks on bytes of the file (fcntl, so the kernel drops them when a process ends):
  *      0           read: has the file open; write: is the only one, initialising or closing
@@ -24,8 +26,8 @@
 #include <stdatomic.h>
 
 #define LOCKFILE_MAGIC 0x6b636f6c70657473ull /* "stepLock" */
-#define LOCKFILE_FORMAT 1u
-#define LOCKFILE_SLOTS_OFFSET 256u
+#define LOCKFILE_FORMAT 2u
+#define LOCKFILE_SLOTS_OFFSET 320u
 #define LOCKFILE_USE_BYTE 0
 #define LOCKFILE_OPENING_BYTE 1
 #define LOCKFILE_PID_BYTES (INT64_C(1) << 31) /* + pid */
@@ -48,15 +50,27 @@ struct lock_header {
     _Atomic int32_t owner;              /* pid of the holder, 0 when free; under `writer`. Who finds
                                          * it set on taking the mutex knows: the holder died */
 
-    /* under `writer`; read by everybody */
+    alignas(64) pthread_mutex_t flush; /* who flushes the log (log/group.c) */
+    _Atomic uint32_t flushes;          /* grows when one has ended; committers wait on it (futex) */
+    _Atomic uint32_t flush_unsure;     /* whoever flushed died: nobody knows what came of it */
+
+    /* `checkpoint`, `written` and `full_sync_upto` under `writer`; read by everybody */
     alignas(64) _Atomic uint64_t checkpoint; /* number of the newest checkpoint */
-    _Atomic uint32_t failed;                 /* set for good when a meta write or flush failed */
+    _Atomic uint64_t written;                /* log position: what lies before is committed */
+    _Atomic uint64_t durable; /* log position: what lies before survives a power cut; grows */
+    _Atomic txnid_t visible;  /* newest transaction that readers may see; grows */
+    _Atomic uint64_t full_sync_upto; /* log position: flushing what lies before takes more than a
+                                        flush of the log's range */
+    _Atomic uint64_t suspect; /* number of a checkpoint whose meta page may never have reached the
+                                 medium, 0: none. Before a commit behind it counts as durable, that page
+                                 is written once more and the whole file flushed */
+    _Atomic uint32_t failed;  /* set for good when a meta write or flush failed */
 
     alignas(64) _Atomic uint32_t high_water; /* slots ever used */
 };
 static_assert(sizeof(struct lock_header) == LOCKFILE_SLOTS_OFFSET, "lock header");
-static_assert(offsetof(struct lock_header, checkpoint) == 128, "lock header: positions");
-static_assert(offsetof(struct lock_header, high_water) == 192, "lock header: high water");
+static_assert(offsetof(struct lock_header, checkpoint) == 192, "lock header: positions");
+static_assert(offsetof(struct lock_header, high_water) == 256, "lock header: high water");
 
 struct reader {
     _Atomic uint64_t snapshot;   /* QS_TXNID_NONE: nothing in use; always so in a free slot */

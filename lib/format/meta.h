@@ -7,7 +7,8 @@
  *   112  pending: first page u64 | 120 pending pages in the chain u64
  *   128  next page id u32 | 132 free page id u32 | 136 free page ids u64
  *   144  main tree (struct tree_record, 48 bytes)
- *   192  zero, for the log's anchor
+ *   192  log (struct log_anchor, 48 bytes)
+ *   240  zero
  *  4088  zero u32 | 4092 checksum u32 (crc32c of the 4092 bytes before it)
  *
  * Little-endian. Whatever stands at offsets 10 and 16 of an LMDB file (page flag 8, 0xBEEFC0DE)
@@ -17,6 +18,7 @@
 #define QS_FORMAT_META_H
 
 #include "format/array.h"
+#include "format/log.h"
 #include "format/tree_record.h"
 
 #define META_MAGIC 0x0a50455453515389ull /* 0x89 'S' 'Q' 'S' 'T' 'E' 'P' '\n' */
@@ -43,12 +45,14 @@ struct meta {
     uint32_t free_pid;        /* head of the chain of free page ids (in the map), 0: none */
     uint64_t free_pids;       /* its length */
     struct tree_record main;  /* the main tree */
-    uint8_t zero2[QS_PAGE_BYTES - 192 - 4];
+    struct log_anchor log;    /* what was committed after this checkpoint */
+    uint8_t zero2[QS_PAGE_BYTES - 240 - 4];
     uint32_t checksum; /* crc32c of everything before */
 };
 static_assert(sizeof(struct meta) == QS_PAGE_BYTES, "meta page");
 static_assert(offsetof(struct meta, checkpoint) == 40, "meta page");
 static_assert(offsetof(struct meta, map) == 80, "meta page");
 static_assert(offsetof(struct meta, main) == 144, "meta page");
+static_assert(offsetof(struct meta, log) == 192, "meta page");
 
 #endif

@@ -63,7 +63,8 @@ enum entry_flag { /* bits 9-15 of a leaf record's first word, shifted down by 9 
 /* A value too large for a leaf: where its page run lies. Runs hold nothing but the value. */
 struct large_ref {
     uint64_t pgno;       /* first page of the run */
-    uint64_t checkpoint; /* checkpoint it was born in (rule 5) */
+    uint64_t checkpoint; /* newest checkpoint when it was written: the first whose readers may use
+                            it (rule 5) */
     uint32_t size;       /* bytes */
     uint32_t checksum;   /* crc32c of the bytes */
 };

@@ -186,6 +186,7 @@ int qs_check(const char *data_path, void (*complain)(void *context, const char *
         check_array(&check, &check.file.meta.map, "the map", visit_map);
         check_pending(&check);
         qs_check_trees(&check);
+        qs_check_log(&check);
         check_pids(&check);
         check_pages(&check);
     }

@@ -32,4 +32,8 @@ bool qs_check_reach(struct check *check, uint64_t pgno, uint64_t pages, const ch
 /* Walks every tree. */
 void qs_check_trees(struct check *check);
 
+/* Walks the log: its records, and that nothing it refers to is used by the checkpoint. To be called when all
+ * that is reachable has been noted. */
+void qs_check_log(struct check *check);
+
 #endif

@@ -23,6 +23,9 @@ void qs_dump_meta(const struct inspect *inspect)
     printf("bitmap       page %" PRIu64 ", %u levels, %u nodes\n", m->bitmap.pgno, m->bitmap.levels,
            m->bitmap.nodes);
     printf("pending      page %" PRIu64 ", %" PRIu64 " pages\n", m->pending, m->pending_pages);
+    printf("log          page %" PRIu64 " + %" PRIu64 " at offset %" PRIu64 ", position %" PRIu64
+           "\n",
+           m->log.pgno, m->log.pages, m->log.offset, m->log.position);
     printf("page ids     next %u, free %" PRIu64 "\n", m->next_pid, m->free_pids);
 }
 

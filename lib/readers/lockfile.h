@@ -76,6 +76,10 @@ void qs_writer_unlock(struct lockfile *lockfile);
 int qs_reader_acquire(struct lockfile *lockfile, struct reader **reader);
 void qs_reader_release(struct lockfile *lockfile, struct reader *reader);
 
+/* The same for a slot that was taken for a moment, by nobody's read transaction: as far as it can be, the
+ * high-water mark goes back as well. */
+void qs_reader_return(struct lockfile *lockfile, struct reader *reader);
+
 /* Publishes what the reader uses; seq_cst, so that after it a re-read of the positions (seq_cst
  * loads) decides whether a reclaimer has seen it (engine rule 5). */
 void qs_reader_publish(struct reader *reader, uint64_t checkpoint, txnid_t snapshot);

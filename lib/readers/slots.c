@@ -123,6 +123,16 @@ void qs_reader_release(struct lockfile *lockfile, struct reader *reader)
     atomic_store_explicit(&lockfile->hint, index, memory_order_relaxed);
 }
 
+void qs_reader_return(struct lockfile *lockfile, struct reader *reader)
+{
+    uint32_t index = (uint32_t)(reader - lockfile->slots), mark = index + 1;
+
+    /* I3: emptied first, and while it is still ours, so that nobody else relies on the mark yet. */
+    qs_reader_clear(reader);
+    atomic_compare_exchange_strong(&lockfile->header->high_water, &mark, index);
+    qs_reader_release(lockfile, reader);
+}
+
 void qs_reader_publish(struct reader *reader, uint64_t checkpoint, txnid_t snapshot)
 {
     atomic_store_explicit(&reader->checkpoint, checkpoint, memory_order_relaxed);

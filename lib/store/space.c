@@ -279,3 +279,45 @@ int qs_space_reclaim(struct space *space, uint64_t durable, const uint64_t *used
     space->wait_count = kept;
     return rc;
 }
+
+/* Takes [pgno, end) out of the waiting run at `index`; what is left of it goes on waiting. */
+static int cut_wait(struct space *space, size_t index, uint64_t pgno, uint64_t end)
+{
+    struct pending_run run = space->wait[index];
+    uint64_t run_end = run.pgno + run.pages;
+    struct pending_run before = {run.pgno, run.born, run.freed,
+                                 pgno > run.pgno ? pgno - run.pgno : 0};
+    struct pending_run after = {end, run.born, run.freed, run_end > end ? run_end - end : 0};
+    int rc = qs_vector_reserve((void **)&space->wait, &space->wait_capacity, space->wait_count + 1,
+                               sizeof *space->wait);
+    if (rc != 0)
+        return rc;
+    space->wait[index] = before.pages > 0 ? before : after;
+    if (before.pages > 0 && after.pages > 0)
+        space->wait[space->wait_count++] = after;
+    return 0;
+}
+
+int qs_space_claim(struct space *space, uint64_t pgno, uint64_t count)
+{
+    uint64_t end = pgno + count, n, *words;
+    if (pgno < META_PAGES || end < pgno)
+        return QS_CORRUPT();
+    for (size_t i = 0; i < space->wait_count; i++) {
+        const struct pending_run *run = &space->wait[i];
+        if (run->pages == 0 || run->pgno >= end || run->pgno + run->pages <= pgno)
+            continue;
+        int rc = cut_wait(space, i, pgno, end);
+        if (rc != 0)
+            return rc;
+    }
+    for (uint64_t at = pgno; at < end; at += n) {
+        int rc = leaf_edit(space, at / SPACE_LEAF_PAGES, &words);
+        if (rc != 0)
+            return rc;
+        *word_of(space, at) |= word_mask(at, end, &n);
+    }
+    if (end > space->high_water)
+        space->high_water = end;
+    return 0;
+}

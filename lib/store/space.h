@@ -57,6 +57,10 @@ int qs_space_free(struct space *space, uint64_t pgno, uint64_t count);
 int qs_space_release(struct space *space, uint64_t pgno, uint64_t count, uint64_t born,
                      uint64_t freed);
 
+/* A run that a record of the log refers to is in use, whatever the checkpoint says: it was free then, or
+ * waited. */
+int qs_space_claim(struct space *space, uint64_t pgno, uint64_t count);
+
 /* Makes waiting runs free that were released by a checkpoint up to `durable` and that none of the
  * `used` checkpoints includes. Not between begin and commit or rollback. */
 int qs_space_reclaim(struct space *space, uint64_t durable, const uint64_t *used,

@@ -1,16 +1,30 @@
 /* store.c - the data file's descriptor and its map.
  *
- * Owns:       the descriptor (through the I/O table) and every map made of the file.
+ * Owns:       the descriptors and every map made of the file. What is written goes through an open file
+ *             description that users never see: the system reports a failed write once to each, so a
+ *             user's fsync() could swallow what a commit has to know.
  * Life:       maps are only added while the store is open, so that a pointer into one stays good for
  *             every transaction; all go at close. Address space is cheap, dangling pointers are not.
  */
 #include "store/store.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* A descriptor of the same file with an open file description of its own; where the system has no such
+ * door, with the same one. */
+static int open_again(int fd, bool read_only)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int own = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    return own >= 0 ? own : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
 
 int qs_store_open(int fd, const struct qs_io_ops *io, bool read_only, bool random_access,
                   struct store **out)
@@ -24,10 +38,13 @@ int qs_store_open(int fd, const struct qs_io_ops *io, bool read_only, bool rando
     store->fd = fd;
     store->read_only = read_only;
     store->random_access = random_access;
-    int rc = store->io->attach(fd, &store->file);
+    int own = open_again(fd, read_only);
+    int rc = own >= 0 ? store->io->attach(own, &store->file) : errno;
     if (rc == 0)
         pthread_mutex_init(&store->map_lock, NULL);
     if (rc != 0) {
+        if (own >= 0)
+            close(own);
         close(fd);
         free(store);
         return rc;
@@ -52,6 +69,7 @@ void qs_store_close(struct store *store)
     store->io->close(store->file);
     if (store->first_file != NULL)
         store->io->close(store->first_file);
+    close(store->fd);
     free(store);
 }
 
@@ -124,6 +142,14 @@ bool qs_store_reaches(struct store *store, uint64_t pgno, uint64_t pages)
 const void *qs_store_page(struct store *store, uint64_t pgno)
 {
     if (!qs_store_reaches(store, pgno, 1))
+        return NULL;
+    return qs_store_map(store)->base + (pgno << QS_PAGE_SHIFT);
+}
+
+const uint8_t *qs_store_run(struct store *store, uint64_t pgno, uint64_t pages)
+{
+    if (pgno < META_PAGES || pgno + pages < pgno ||
+        qs_store_map_reserve(store, pgno + pages) != 0 || !qs_store_reaches(store, pgno, pages))
         return NULL;
     return qs_store_map(store)->base + (pgno << QS_PAGE_SHIFT);
 }

@@ -23,9 +23,9 @@ struct file_map {
 
 struct store {
     const struct qs_io_ops *io;     /* immutable */
-    struct qs_io_file *file;        /* what is written through; owns its descriptor */
+    struct qs_io_file *file;        /* what is written through, by a descriptor of its own */
     struct qs_io_file *first_file;  /* what the store was opened with, when `file` came later */
-    int fd;                         /* immutable: the descriptor it was opened with */
+    int fd;                         /* immutable: the descriptor it was opened with; users get it */
     bool read_only;                 /* until qs_store_make_writable() */
     bool random_access;             /* immutable: advise the kernel so */
     void *images;                   /* the batch's buffer (writer), NULL before the first write */
@@ -54,6 +54,9 @@ static inline const struct file_map *qs_store_map(const struct store *store)
 
 /* True when the file has all of [pgno, pgno + pages) and the newest map covers it. */
 bool qs_store_reaches(struct store *store, uint64_t pgno, uint64_t pages);
+
+/* Bytes of a run of pages, mapped if need be; NULL when the file lacks some of them. */
+const uint8_t *qs_store_run(struct store *store, uint64_t pgno, uint64_t pages);
 
 /* Page `pgno` through the newest map, NULL when the file has no such page. Not verified. */
 const void *qs_store_page(struct store *store, uint64_t pgno);

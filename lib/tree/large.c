@@ -34,17 +34,15 @@ static int extend_map(struct writer *w)
     return 0;
 }
 
-/* A nested level remembers what it allocated: its abort gives that back, and only that (N2). The top
- * level need not: its abort takes all of the free space back to where it began. */
+/* A level remembers what it allocated: what it may free at once, what its abort gives back (N2), and
+ * what a log record will refer to. */
 static int remember_run(struct writer *w, uint64_t pgno, uint64_t pages)
 {
-    if (w->own.parent == NULL)
-        return 0;
     int rc = qs_vector_reserve((void **)&w->allocated, &w->allocated_capacity,
                                w->allocated_count + 1, sizeof *w->allocated);
     if (rc == 0)
         w->allocated[w->allocated_count++] = (struct pending_run){pgno, w->checkpoint, 0, pages};
-    else
+    else if (w->space != NULL)
         qs_space_free(w->space, pgno, pages);
     return rc;
 }
@@ -58,7 +56,7 @@ static bool forget_run(struct writer *w, uint64_t pgno)
         w->allocated[i] = w->allocated[--w->allocated_count];
         return true;
     }
-    return w->own.parent == NULL;
+    return false;
 }
 
 int qs_large_write(struct writer *w, const void *bytes, size_t size, struct large_ref *ref)
@@ -88,6 +86,17 @@ int qs_large_write(struct writer *w, const void *bytes, size_t size, struct larg
     return rc;
 }
 
+int qs_large_place(struct writer *w, const struct large_ref *ref)
+{
+    uint64_t pages = qs_large_pages(ref->size);
+    int rc = remember_run(w, ref->pgno, pages);
+    if (rc != 0)
+        return rc;
+    w->used_pages += pages;
+    qs_map_run_set(w->view.map, ref->pgno, false);
+    return 0;
+}
+
 int qs_large_settle(struct writer *w)
 {
     if (w->reserve.bytes == NULL)
@@ -113,8 +122,10 @@ int qs_large_release(struct writer *w, const struct large_ref *ref)
 
 int qs_large_release_run(struct writer *w, const struct pending_run *run)
 {
-    if (run->born == w->checkpoint && forget_run(w, run->pgno))
-        return qs_space_free(w->space, run->pgno, run->pages);
+    if (run->born == w->checkpoint && forget_run(w, run->pgno)) {
+        w->gave_back = true;
+        return w->space != NULL ? qs_space_free(w->space, run->pgno, run->pages) : 0;
+    }
     int rc = qs_vector_reserve((void **)&w->released, &w->released_capacity, w->released_count + 1,
                                sizeof *w->released);
     if (rc == 0)

@@ -20,6 +20,8 @@ void qs_writer_init_child(struct writer *child, const struct writer *parent)
     child->next_pid = parent->next_pid;
     child->free_pid = parent->free_pid;
     child->free_pids = parent->free_pids;
+    child->spare = parent->spare;
+    child->spare_count = parent->spare_count;
     child->used_pages = parent->used_pages;
     child->limit_pages = parent->limit_pages;
 }
@@ -52,20 +54,18 @@ static int merge_pids(struct writer *parent, const struct writer *child)
     parent->next_pid = child->next_pid;
     parent->free_pid = child->free_pid;
     parent->free_pids = child->free_pids;
+    parent->spare_count = child->spare_count;
     return 0;
 }
 
 /* Runs the child allocated are the parent's now; those it released are released by the parent. */
 static int merge_runs(struct writer *parent, const struct writer *child)
 {
-    int rc = 0;
-    if (parent->own.parent != NULL) {
-        rc = qs_vector_reserve((void **)&parent->allocated, &parent->allocated_capacity,
+    int rc = qs_vector_reserve((void **)&parent->allocated, &parent->allocated_capacity,
                                parent->allocated_count + child->allocated_count,
                                sizeof *parent->allocated);
-        for (size_t i = 0; rc == 0 && i < child->allocated_count; i++)
-            parent->allocated[parent->allocated_count++] = child->allocated[i];
-    }
+    for (size_t i = 0; rc == 0 && i < child->allocated_count; i++)
+        parent->allocated[parent->allocated_count++] = child->allocated[i];
     for (size_t i = 0; rc == 0 && i < child->released_count; i++)
         rc = qs_large_release_run(parent, &child->released[i]);
     return rc;
@@ -82,6 +82,7 @@ int qs_writer_merge(struct writer *parent, struct writer *child)
         return rc;
     parent->used_pages = child->used_pages;
     parent->changed |= child->changed;
+    parent->gave_back |= child->gave_back;
     parent->view.file = child->view.file;
     return 0;
 }

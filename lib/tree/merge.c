@@ -39,11 +39,16 @@ static int find_pair(struct writer *w, const struct path *path, unsigned step, s
 static size_t live_bytes(const struct writer *w, pageid_t pid, const struct image *image)
 {
     const struct version *v = qs_own_get(&w->own, pid);
+    struct version *committed;
+    pgno_t base;
     if (v == NULL && image->delta == NULL)
         return qs_page_used(image->base);
-    if (v != NULL)
-        return v->merged_bytes;
-    return PAGE_CAPACITY; /* someone else's delta: not known without merging, so leave it */
+    if (v == NULL) {
+        if (qs_view_committed(&w->view, pid, &committed, &base) != 0 || committed == NULL)
+            return PAGE_CAPACITY; /* not known: leave it */
+        v = committed;
+    }
+    return v->merged_bytes;
 }
 
 /* Common prefix of the merged page's range: fences around the pair. */

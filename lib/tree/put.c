@@ -19,11 +19,10 @@ struct job {
     struct tree_state *tree;
     struct put *put;
     struct path path;
-    struct leaf_pos pos;    /* first live entry >= key */
-    bool exists;            /* it is the key's */
-    struct entry old;       /* the key's entry when it exists */
-    struct entry entry;     /* the new one */
-    struct large_ref large; /* its value, when large */
+    struct leaf_pos pos; /* first live entry >= key */
+    bool exists;         /* it is the key's */
+    struct entry old;    /* the key's entry when it exists */
+    struct entry entry;  /* the new one */
 };
 
 static bool inside(const void *pointer, const struct version *v)
@@ -208,7 +207,7 @@ static int make_entry(struct job *job)
     size_t size = put->value.size;
     job->entry = (struct entry){put->key, put->value.data, (uint16_t)put->key_size, (uint16_t)size,
                                 put->tree_record ? ENTRY_TREE : 0};
-    if (put->key_size + size <= ENTRY_INLINE_MAX) {
+    if (!put->placed && put->key_size + size <= ENTRY_INLINE_MAX) {
         /* Reserved space starts as what the key had, as LMDB's in-place overwrite does. */
         if ((put->flags & QS_RESERVE) != 0) {
             bool same = job->exists && job->old.value_size == size && job->old.flags == 0;
@@ -217,10 +216,12 @@ static int make_entry(struct job *job)
         return 0;
     }
     job->entry.flags = ENTRY_LARGE;
-    job->entry.value = &job->large;
-    job->entry.value_size = sizeof job->large;
+    job->entry.value = &put->large;
+    job->entry.value_size = sizeof put->large;
+    if (put->placed)
+        return qs_large_place(job->w, &put->large);
     return qs_large_write(job->w, (put->flags & QS_RESERVE) != 0 ? NULL : put->value.data, size,
-                          &job->large);
+                          &put->large);
 }
 
 static int release_old(struct job *job)
@@ -255,8 +256,8 @@ static bool append_behind(struct writer *w, struct tree_state *tree, const struc
     struct entry last,
         entry = {put->key, put->value.data, (uint16_t)put->key_size, (uint16_t)put->value.size, 0};
     if (tree->append_pid == QS_PAGEID_NONE || (put->flags & QS_APPEND) == 0 ||
-        (put->flags & QS_RESERVE) != 0 || put->tree_record || w->reserve.bytes != NULL ||
-        put->key_size + put->value.size > ENTRY_INLINE_MAX)
+        (put->flags & QS_RESERVE) != 0 || put->tree_record || put->placed ||
+        w->reserve.bytes != NULL || put->key_size + put->value.size > ENTRY_INLINE_MAX)
         return false;
     struct version *v = qs_own_get(&w->own, tree->append_pid);
     unsigned count = v->page->count;
@@ -321,7 +322,7 @@ int qs_tree_put(struct writer *w, struct tree_state *tree, struct put *put)
         return rc;
     tree->record.entries += !job.exists;
     if (job.entry.flags & ENTRY_LARGE)
-        tree->record.overflow_pages += qs_large_pages(job.large.size);
+        tree->record.overflow_pages += qs_large_pages(put->large.size);
     note_append(&job);
     return (put->flags & QS_RESERVE) != 0 ? hand_out(&job) : 0;
 }

@@ -43,10 +43,12 @@ int qs_tree_value(const struct view *view, const struct entry *entry, struct qs_
 struct put {
     const void *key; /* 1..QS_KEY_MAX bytes */
     size_t key_size;
-    struct qs_val value; /* in: bytes to store (QS_RESERVE: size only). Out: QS_E_KEYEXIST from
+    struct qs_val value;    /* in: bytes to store (QS_RESERVE: size only). Out: QS_E_KEYEXIST from
                             QS_NOOVERWRITE: what is there; QS_RESERVE: space to be filled */
-    unsigned flags;      /* QS_NOOVERWRITE, QS_APPEND, QS_RESERVE */
-    bool tree_record;    /* the value is a named tree's record: may replace one, and only one */
+    unsigned flags;         /* QS_NOOVERWRITE, QS_APPEND, QS_RESERVE */
+    bool tree_record;       /* the value is a named tree's record: may replace one, and only one */
+    bool placed;            /* the value lies in the file already, as `large` says */
+    struct large_ref large; /* in with `placed`; out: where a large value went */
 };
 
 /* Stores a key: QS_E_KEYEXIST, QS_E_INCOMPATIBLE (a named tree's record is in the way),

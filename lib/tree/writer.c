@@ -25,6 +25,8 @@ void qs_writer_init(struct writer *w, struct map *map, struct store *store, stru
     w->next_pid = base->next_pid;
     w->free_pid = base->free_pid;
     w->free_pids = base->free_pids;
+    w->spare = base->spare;
+    w->spare_count = base->spare_count;
     w->used_pages = base->used_pages;
     w->limit_pages = base->limit_pages;
     w->view = (struct view){map, qs_store_map(store)->base, base->txn - 1, &w->own, map->root};
@@ -63,6 +65,8 @@ int qs_writer_take_pid(struct writer *w, pageid_t *pid)
         return QS_E_MAP_FULL;
     if (w->freed_count > 0) {
         *pid = w->freed[--w->freed_count];
+    } else if (w->spare_count > 0) {
+        *pid = w->spare[--w->spare_count];
     } else if (w->free_pid != QS_PAGEID_NONE) {
         int rc = pop_free_pid(w, pid);
         if (rc != 0)

@@ -1,7 +1,7 @@
 /* writer.h - everything a change needs: a write transaction's own versions, page ids and limits.
  *
  * Owns:    own versions, page ids taken and given back, runs released, the reserved value.
- * Life:    made at begin from the newest state; at commit the checkpoint reads it and it is dropped;
+ * Life:    made at begin from the newest state; at commit its versions are published and it is dropped;
  *          at abort it is just dropped.
  * Threads: the transaction's, under the writer mutex.
  */
@@ -26,14 +26,16 @@ struct writer {
     struct view view;    /* newest committed state plus `own` */
     struct own own;      /* versions made */
     struct store *store; /* the file, for large values */
-    struct space *space; /* its free pages */
-    uint64_t checkpoint; /* number of the checkpoint that will write this transaction */
+    struct space *space; /* its free pages; NULL: nothing is allocated or freed there */
+    uint64_t checkpoint; /* number of the newest checkpoint */
     txnid_t txn;         /* its number */
 
-    pageid_t next_pid;  /* page ids from here on were never handed out */
-    pageid_t free_pid;  /* head of the chain of free page ids in the map, 0: none */
-    uint64_t free_pids; /* its length */
-    pageid_t *freed;    /* page ids given back by this transaction and not taken again */
+    pageid_t next_pid;     /* page ids from here on were never handed out */
+    pageid_t free_pid;     /* head of the chain of free page ids in the map, 0: none */
+    uint64_t free_pids;    /* its length */
+    const pageid_t *spare; /* page ids given back since the checkpoint; borrowed */
+    size_t spare_count;    /* those not taken; from the end */
+    pageid_t *freed;       /* page ids given back by this transaction and not taken again */
     size_t freed_count;
     size_t freed_capacity;
 
@@ -44,9 +46,10 @@ struct writer {
     size_t released_count;
     size_t released_capacity;
 
-    struct pending_run *allocated; /* nested: runs this level allocated and has not freed */
+    struct pending_run *allocated; /* runs of large values this level allocated and has not freed */
     size_t allocated_count;
     size_t allocated_capacity;
+    bool gave_back; /* a run that it allocated has been freed again */
 
     struct reserve reserve;
     bool changed; /* something visible changed */
@@ -58,16 +61,20 @@ struct writer {
     struct separator separators[LEAF_ENTRIES_MAX]; /* an inner page taken apart */
 };
 
-/* What the newest checkpoint says, for the writer to start from. */
+/* What the newest transaction left, for the writer to start from. */
 struct writer_base {
     pageid_t next_pid;
     pageid_t free_pid;
     uint64_t free_pids;
+    const pageid_t *spare; /* stays where it is while the writer lives */
+    size_t spare_count;
     uint64_t used_pages;
     uint64_t limit_pages;
-    uint64_t checkpoint; /* number of the checkpoint to come */
+    uint64_t checkpoint; /* number of the newest checkpoint */
     txnid_t txn;         /* number of the transaction to come */
 };
+
+/* `space` NULL: nothing is allocated or freed there, as when the log is replayed. */
 
 void qs_writer_init(struct writer *writer, struct map *map, struct store *store,
                     struct space *space, const struct writer_base *base);
@@ -105,6 +112,8 @@ void qs_writer_image(const struct writer *writer, const struct version *version,
 /* Writes a value to a new run and fills *ref. `bytes` NULL: reserves it (the space handed out lies
  * in writer->reserve.bytes; the caller sets reserve.ref). */
 int qs_large_write(struct writer *writer, const void *bytes, size_t size, struct large_ref *ref);
+/* The same for a value that lies in the file already: it only counts. */
+int qs_large_place(struct writer *writer, const struct large_ref *ref);
 /* The run of `ref` is no longer referred to. */
 int qs_large_release(struct writer *writer, const struct large_ref *ref);
 /* The same by pages, for runs on `released` of a level that has ended; counts nothing. */

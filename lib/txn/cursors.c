@@ -3,7 +3,7 @@
  * Trees without duplicates only: there the _DUP and _NODUP forms are those without, and what asks
  * for duplicates is QS_E_INCOMPATIBLE.
  */
-#include "txn/txn.h"
+#include "txn/change.h"
 
 #include "base/error.h"
 
@@ -235,17 +235,15 @@ int qs_cursor_put(struct qs_cursor *cursor, const struct qs_val *key, struct qs_
         return rc;
     if (key->size == 0 || key->size > QS_KEY_MAX || value->size > UINT32_MAX)
         return QS_E_BAD_VALSIZE;
-    struct put put = {key->data, key->size, *value,
-                      flags & (QS_NOOVERWRITE | QS_APPEND | QS_RESERVE), false};
+    struct put put = {.key = key->data, .key_size = key->size, .value = *value};
+    put.flags = flags & (QS_NOOVERWRITE | QS_APPEND | QS_RESERVE);
     if (flags == QS_CURRENT)
         rc = current_key(cursor, &put);
     if (rc != 0)
         return rc;
     memcpy(key_copy, put.key, put.key_size);
     put.key = key_copy;
-    struct qs_txn *txn = cursor->txn;
-    struct tree_state *state = &txn->tree[cursor->tree->index]->state;
-    rc = qs_txn_outcome(txn, qs_tree_put(txn->writer, state, &put));
+    rc = qs_txn_put(cursor->txn, cursor->tree, &put);
     if ((rc == QS_E_KEYEXIST && (flags & QS_NOOVERWRITE) != 0 && (flags & QS_APPEND) == 0) ||
         (rc == 0 && (flags & QS_RESERVE) != 0))
         *value = put.value;
@@ -267,9 +265,8 @@ int qs_cursor_del(struct qs_cursor *cursor, unsigned flags)
     if (rc != 0)
         return rc;
     struct qs_txn *txn = cursor->txn;
-    struct tree_state *state = &txn->tree[cursor->tree->index]->state;
     memcpy(key, entry.key, entry.key_size);
-    rc = qs_txn_outcome(txn, qs_tree_delete(txn->writer, state, key, entry.key_size, false));
+    rc = qs_txn_delete(txn, cursor->tree, key, entry.key_size);
     if (rc == QS_E_INCOMPATIBLE)
         qs_txn_fail(txn);
     return rc;

@@ -1,5 +1,5 @@
 /* data.c - get, put, delete in a transaction: checks, then the tree; see quickstep.h. */
-#include "txn/txn.h"
+#include "txn/change.h"
 
 #include "base/error.h"
 
@@ -32,18 +32,14 @@ static int check_write(const struct qs_txn *txn)
 int qs_put(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, struct qs_val *value,
            unsigned flags)
 {
-    struct txn_tree *state;
     int rc = check_write(txn);
     if (rc != 0)
         return rc;
     if (key->size == 0 || key->size > QS_KEY_MAX || value->size > UINT32_MAX)
         return QS_E_BAD_VALSIZE;
-    rc = qs_txn_tree(txn, tree, &state);
-    if (rc != 0)
-        return rc;
-    struct put put = {key->data, key->size, *value,
-                      flags & (QS_NOOVERWRITE | QS_APPEND | QS_RESERVE), false};
-    rc = qs_txn_outcome(txn, qs_tree_put(txn->writer, &state->state, &put));
+    struct put put = {.key = key->data, .key_size = key->size, .value = *value};
+    put.flags = flags & (QS_NOOVERWRITE | QS_APPEND | QS_RESERVE);
+    rc = qs_txn_put(txn, tree, &put);
     if ((rc == QS_E_KEYEXIST && (flags & QS_NOOVERWRITE) != 0 && (flags & QS_APPEND) == 0) ||
         (rc == 0 && (flags & QS_RESERVE) != 0))
         *value = put.value;
@@ -53,18 +49,13 @@ int qs_put(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, s
 int qs_del(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key,
            const struct qs_val *value)
 {
-    struct txn_tree *state;
     (void)value; /* counts only with duplicates */
     int rc = check_write(txn);
     if (rc != 0)
         return rc;
     if (key->size == 0)
         return QS_E_BAD_VALSIZE;
-    rc = qs_txn_tree(txn, tree, &state);
-    if (rc != 0)
-        return rc;
-    rc = qs_txn_outcome(txn,
-                        qs_tree_delete(txn->writer, &state->state, key->data, key->size, false));
+    rc = qs_txn_delete(txn, tree, key->data, key->size);
     if (rc == QS_E_INCOMPATIBLE)
         qs_txn_fail(txn);
     return rc;

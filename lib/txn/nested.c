@@ -8,6 +8,7 @@
 #include "txn/nested.h"
 
 #include "base/error.h"
+#include "txn/change.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -104,7 +105,7 @@ static void take_cursors(struct qs_txn *parent, struct qs_txn *child)
 
 int qs_nested_begin(struct qs_txn *parent, struct qs_txn *child)
 {
-    int rc = qs_txn_outcome(parent, qs_large_settle(parent->writer));
+    int rc = qs_txn_outcome(parent, qs_txn_settle(parent));
     if (rc != 0)
         return rc;
     child->writer = malloc(sizeof *child->writer);
@@ -114,6 +115,9 @@ int qs_nested_begin(struct qs_txn *parent, struct qs_txn *child)
     child->replica = parent->replica;
     child->names = parent->names;
     child->id = parent->id;
+    child->redo = parent->redo;
+    if (child->redo != NULL)
+        child->redo_mark = qs_redo_mark(child->redo);
     rc = copy_trees(parent, child);
     if (rc != 0) {
         free_marks(child);
@@ -165,7 +169,7 @@ int qs_nested_commit(struct qs_txn *child)
 {
     struct qs_txn *parent = child->parent;
     assert(parent->status == TXN_PARENT);
-    int rc = child->status == TXN_READY ? qs_large_settle(child->writer) : QS_E_BAD_TXN;
+    int rc = child->status == TXN_READY ? qs_txn_settle(child) : QS_E_BAD_TXN;
     if (rc == 0) {
         close_own_cursors(child);
         rc = merge_trees(child);
@@ -212,6 +216,8 @@ void qs_nested_abort(struct qs_txn *child)
             parent->tree[i]->state.cursors = NULL;
     restore_cursors(child);
     free_marks(child);
+    if (child->redo != NULL)
+        qs_redo_truncate(child->redo, &child->redo_mark);
     int rc = qs_writer_drop(child->writer);
     qs_txn_close(child);
     parent->status = rc == 0 ? TXN_READY : TXN_FAILED;

@@ -7,6 +7,9 @@
 #include "txn/replica.h"
 
 #include "base/error.h"
+#include "base/vector.h"
+#include "log/group.h"
+#include "tree/writer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -47,12 +50,20 @@ static int head_slot(struct replica *r, uint32_t index, _Atomic(struct tree_vers
 
 static void take_meta(struct replica *r, const struct meta *meta)
 {
+    struct latest *latest = &r->latest;
     r->meta = *meta;
     atomic_store(&r->checkpoint, meta->checkpoint);
-    atomic_store(&r->visible, meta->txn);
-    atomic_store(&r->used_pages, meta->used_pages);
     atomic_store(&r->map_pgno, meta->map.pgno);
     atomic_store(&r->map_levels, meta->map.levels);
+    atomic_store(&r->used_pages, meta->used_pages);
+    atomic_store(&r->applied, meta->txn);
+    latest->txn = meta->txn;
+    latest->next_pid = meta->next_pid;
+    latest->free_pid = meta->free_pid;
+    latest->free_pids = meta->free_pids;
+    latest->used_pages = meta->used_pages;
+    latest->map_size_bytes = meta->map_size_bytes;
+    latest->freed_count = latest->released_count = latest->runs_count = 0;
 }
 
 int qs_replica_open(struct store *store, const struct meta *meta, struct replica *reuse,
@@ -66,7 +77,11 @@ int qs_replica_open(struct store *store, const struct meta *meta, struct replica
     r->store = store;
     take_meta(r, meta);
     qs_retire_init(&r->retire, free);
-    int rc = qs_cache_open(&r->cache, store, &meta->map);
+    r->log.run = qs_store_run;
+    r->log.store = store;
+    int rc = qs_log_open(&r->log, &meta->log, meta->checkpoint, meta->txn);
+    if (rc == 0)
+        rc = qs_cache_open(&r->cache, store, &meta->map);
     if (rc != 0)
         goto err_after_alloc;
     struct tree_version *main_tree = new_version(&meta->main, true, 0);
@@ -82,6 +97,7 @@ err_after_cache:
     free(main_tree);
     qs_replica_empty(r);
 err_after_alloc:
+    qs_log_close(&r->log);
     if (reuse == NULL)
         free(r);
     return rc;
@@ -105,6 +121,11 @@ void qs_replica_empty(struct replica *r)
     }
     qs_retire_close(&r->retire);
     qs_cache_close(&r->cache);
+    qs_log_close(&r->log);
+    free(r->latest.freed);
+    free(r->latest.released);
+    free(r->latest.runs);
+    memset(&r->latest, 0, sizeof r->latest);
     r->retired = true;
 }
 
@@ -124,8 +145,6 @@ void qs_replica_state(struct replica *r, struct replica_state *state)
         /* seq_cst: the second look at a state comes after the slot was published (rule 5) */
         state->sequence = atomic_load(&r->sequence);
         state->checkpoint = atomic_load_explicit(&r->checkpoint, memory_order_acquire);
-        state->visible = atomic_load_explicit(&r->visible, memory_order_acquire);
-        state->used_pages = atomic_load_explicit(&r->used_pages, memory_order_acquire);
         state->map.pgno = atomic_load_explicit(&r->map_pgno, memory_order_acquire);
         state->map.levels = atomic_load_explicit(&r->map_levels, memory_order_acquire);
         /* acquire loads above: this load comes after them */
@@ -133,13 +152,53 @@ void qs_replica_state(struct replica *r, struct replica_state *state)
              atomic_load_explicit(&r->sequence, memory_order_acquire) != state->sequence);
 }
 
-void qs_replica_advance(struct replica *r, const struct meta *meta)
+void qs_replica_advance(struct replica *r, const struct meta *meta, _Atomic txnid_t *visible)
 {
     uint64_t sequence = atomic_load_explicit(&r->sequence, memory_order_relaxed);
-    /* seq_cst, all of them: once per commit, and they order against the slots' publication */
+    /* seq_cst, all of them: once per checkpoint, and they order against the slots' publication */
     atomic_store(&r->sequence, sequence + 1);
+    qs_group_raise(visible, meta->txn);
     take_meta(r, meta);
+    /* Cannot fail: there is room for one segment, since one is needed to have a log at all. */
+    qs_log_open(&r->log, &meta->log, meta->checkpoint, meta->txn);
     atomic_store(&r->sequence, sequence + 2);
+}
+
+int qs_replica_make_room(struct replica *r, const struct writer *w)
+{
+    struct latest *latest = &r->latest;
+    int rc = qs_vector_reserve((void **)&latest->freed, &latest->freed_capacity,
+                               w->spare_count + w->freed_count, sizeof *latest->freed);
+    if (rc == 0)
+        rc =
+            qs_vector_reserve((void **)&latest->released, &latest->released_capacity,
+                              latest->released_count + w->released_count, sizeof *latest->released);
+    if (rc == 0)
+        rc = qs_vector_reserve((void **)&latest->runs, &latest->runs_capacity,
+                               latest->runs_count + w->allocated_count, sizeof *latest->runs);
+    return rc;
+}
+
+void qs_replica_leave(struct replica *r, const struct writer *w, uint64_t map_size_bytes)
+{
+    struct latest *latest = &r->latest;
+    latest->txn = w->txn;
+    latest->next_pid = w->next_pid;
+    latest->free_pid = w->free_pid;
+    latest->free_pids = w->free_pids;
+    latest->used_pages = w->used_pages;
+    if (map_size_bytes > latest->map_size_bytes)
+        latest->map_size_bytes = map_size_bytes;
+    latest->freed_count = w->spare_count;
+    for (size_t i = 0; i < w->freed_count; i++)
+        latest->freed[latest->freed_count++] = w->freed[i];
+    for (size_t i = 0; i < w->released_count; i++)
+        latest->released[latest->released_count++] = w->released[i];
+    for (size_t i = 0; i < w->allocated_count; i++)
+        latest->runs[latest->runs_count++] = w->allocated[i];
+    atomic_store(&r->used_pages, w->used_pages);
+    /* release: a reader that finds it applied finds what it linked */
+    atomic_store_explicit(&r->applied, w->txn, memory_order_release);
 }
 
 static int record_of_entry(const struct entry *entry, struct tree_record *record)
@@ -236,13 +295,13 @@ void qs_replica_publish(struct replica *r, struct tree_change *change, struct li
     }
     /* As versions of pages (C1 in cache.c). */
     for (newer = head; (v = atomic_load_explicit(&newer->older, memory_order_relaxed)) != NULL;) {
-        if (qs_live_any(live, v->txn, newer->txn)) {
+        if (newer->txn > live.visible || qs_live_any(live, v->txn, newer->txn)) {
             newer = v;
             continue;
         }
         atomic_store_explicit(&newer->older, atomic_load_explicit(&v->older, memory_order_relaxed),
                               memory_order_release);
-        qs_retire_add(&r->retire, v, change->fresh->txn - 1);
+        qs_retire_add(&r->retire, v, change->fresh->txn);
     }
     atomic_init(&change->fresh->older, head);
     /* release: readers that take the head see the record */

@@ -1,10 +1,10 @@
 /* replica.h - a process's private picture of the database: committed pages and committed trees.
  *
- * It starts from a checkpoint and follows the transactions of this process; when another process
- * has made a checkpoint, a fresh one is started and the old lives until its readers have ended. A
- * tree's state is a chain of versions like a page's: the newest with txn <= snapshot counts; below
- * the last lies what the main tree's record says. Threads: readers use what is atomic; the rest is
- * under the writer mutex.
+ * It starts from a checkpoint and follows the log; when another process has made a checkpoint, a fresh
+ * one is started and the old lives until its readers have ended. A tree's state is a chain of versions
+ * like a page's: the newest with txn <= snapshot counts; below the last lies what the main tree's record
+ * says. Threads: readers use what is atomic; the rest is under the core's follow_lock, and what a writer
+ * changes under the writer mutex as well.
  */
 #ifndef QS_TXN_REPLICA_H
 #define QS_TXN_REPLICA_H
@@ -12,6 +12,8 @@
 #include "cache/cache.h"
 #include "cache/view.h"
 #include "format/meta.h"
+#include "format/pending.h"
+#include "log/log.h"
 #include "tree/tree.h"
 #include "txn/names.h"
 
@@ -23,6 +25,25 @@ struct tree_version {
     bool exists;                          /* false: created later, or dropped */
 };
 
+/* What the newest transaction left, beside pages and trees: where the next writer starts. */
+struct latest {
+    txnid_t txn;             /* its number */
+    pageid_t next_pid;       /* as in the meta page, but now */
+    pageid_t free_pid;       /* the same */
+    uint64_t free_pids;      /* the same */
+    uint64_t used_pages;     /* the same */
+    uint64_t map_size_bytes; /* the same */
+    pageid_t *freed;         /* page ids given back since the checkpoint and not taken again */
+    size_t freed_count;
+    size_t freed_capacity;
+    struct pending_run *released; /* runs of large values released since; `freed` unset */
+    size_t released_count;
+    size_t released_capacity;
+    struct pending_run *runs; /* runs of large values that log records since refer to */
+    size_t runs_count;
+    size_t runs_capacity;
+};
+
 #define TREE_CHUNK 256u
 
 struct replica {
@@ -30,17 +51,20 @@ struct replica {
     struct retire retire; /* tree versions unlinked */
     struct store *store;  /* the file */
     _Atomic(_Atomic(struct tree_version *) *) head[TREES_MAX / TREE_CHUNK]; /* trees by index */
-    _Atomic uint64_t sequence;   /* odd while the five below change (writer); a reader that found
-                                    it even and unchanged has values that belong together */
+    _Atomic uint64_t sequence; /* odd while the three below change, and the visible transaction with
+                                    them; a reader that found it even and unchanged has values that
+                                    belong together */
     _Atomic uint64_t checkpoint; /* newest checkpoint in it */
-    _Atomic txnid_t visible;     /* newest transaction readers may see */
-    _Atomic uint64_t used_pages; /* logical use at that checkpoint */
     _Atomic uint64_t map_pgno;   /* its map array */
     _Atomic uint32_t map_levels; /* of that array */
-    struct meta meta;            /* of that checkpoint (writer) */
-    _Atomic uint64_t users;      /* transactions that use it */
-    struct replica *next;        /* in the core's list */
-    bool retired;                /* contents given back (under the core's lock) */
+    _Atomic uint64_t used_pages; /* logical use by the newest transaction */
+    _Atomic txnid_t applied;     /* newest transaction whose changes are linked */
+    struct meta meta;            /* of that checkpoint */
+    struct log log;              /* since that checkpoint; ends where `applied` does */
+    struct latest latest;
+    _Atomic uint64_t users; /* transactions that use it */
+    struct replica *next;   /* in the core's list */
+    bool retired;           /* contents given back (under the core's lock) */
 };
 
 /* `reuse` (may be NULL): an emptied replica whose struct to use. On failure it stays as it is. */
@@ -55,13 +79,18 @@ void qs_replica_free(struct replica *replica);
 struct replica_state {
     uint64_t sequence;
     uint64_t checkpoint;
-    txnid_t visible;
-    uint64_t used_pages;
     struct array_root map; /* `nodes` not filled in */
 };
 void qs_replica_state(struct replica *replica, struct replica_state *state);
-/* A checkpoint is complete: readers may see it. Everything it brings has been linked. */
-void qs_replica_advance(struct replica *replica, const struct meta *meta);
+/* A checkpoint is complete: readers may see it, and with it (*visible is raised) the transaction it
+ * ends with. Everything it brings has been linked. The log begins anew. */
+void qs_replica_advance(struct replica *replica, const struct meta *meta, _Atomic txnid_t *visible);
+
+/* Makes room for what a write transaction leaves, so that qs_replica_leave() cannot fail. ENOMEM. */
+int qs_replica_make_room(struct replica *replica, const struct writer *writer);
+/* A transaction of the log has been linked: the next one starts from what it left. */
+void qs_replica_leave(struct replica *replica, const struct writer *writer,
+                      uint64_t map_size_bytes);
 
 /* The state of a tree for a snapshot, loaded from the main tree at first need; a tree that does not
  * exist gives QS_E_NOTFOUND (and *version NULL). Any thread. */

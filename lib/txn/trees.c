@@ -3,7 +3,7 @@
  * A named tree is a record in the main tree (format/tree_record.h), marked as one, written when the
  * tree is created and again by every commit that changed the tree.
  */
-#include "txn/txn.h"
+#include "txn/change.h"
 
 #include "base/error.h"
 #include "base/vector.h"
@@ -16,6 +16,15 @@ const char *qs_tree_name(const struct qs_tree *tree)
     return tree->name;
 }
 
+/* Records what was done to a tree, with the flags given it. */
+static void record(struct qs_txn *txn, const struct qs_tree *tree, enum log_op_kind kind,
+                   uint32_t flags)
+{
+    size_t size = kind == LOG_OP_CREATE || kind == LOG_OP_FLAGS ? sizeof flags : 0;
+    if (txn->redo != NULL)
+        qs_redo_add(txn->redo, tree, kind, NULL, 0, &flags, size);
+}
+
 static int put_record(struct qs_txn *txn, const struct qs_tree *tree,
                       const struct tree_record *record)
 {
@@ -24,7 +33,8 @@ static int put_record(struct qs_txn *txn, const struct qs_tree *tree,
     int rc = qs_txn_tree(txn, &main_tree, &main_state);
     if (rc != 0)
         return rc;
-    struct put put = {tree->name, tree->size, {sizeof *record, record}, 0, true};
+    struct put put = {.key = tree->name, .key_size = tree->size, .value = {sizeof *record, record}};
+    put.tree_record = true;
     return qs_tree_put(txn->writer, &main_state->state, &put);
 }
 
@@ -41,22 +51,26 @@ static int open_main(struct qs_txn *txn, struct qs_tree *tree, unsigned flags)
     main_state->record.flags |= (uint16_t)flags;
     main_state->order = qs_tree_order(main_state->record.flags);
     main_state->dirty = txn->writer->changed = true;
+    record(txn, tree, LOG_OP_FLAGS, flags);
     return 0;
 }
 
 static int create(struct qs_txn *txn, struct qs_tree *tree, unsigned flags)
 {
-    struct tree_record record = {.flags = (uint16_t)flags, .root = TREE_ROOT_NONE};
+    struct tree_record fresh = {.flags = (uint16_t)flags, .root = TREE_ROOT_NONE};
     struct txn_tree *state;
     int rc = qs_txn_tree_slot(txn, tree, &state);
     if (rc == 0)
-        rc = put_record(txn, tree, &record);
+        rc = qs_txn_settle(txn);
+    if (rc == 0)
+        rc = put_record(txn, tree, &fresh);
     if (rc != 0)
         return qs_txn_outcome(txn, rc);
     struct cursor *cursors = state->state.cursors;
     state->state = (struct tree_state){
-        .record = record, .order = qs_tree_order(flags), .dirty = true, .cursors = cursors};
+        .record = fresh, .order = qs_tree_order(flags), .dirty = true, .cursors = cursors};
     state->exists = true;
+    record(txn, tree, LOG_OP_CREATE, flags);
     return 0;
 }
 
@@ -200,7 +214,11 @@ int qs_tree_drop(struct qs_txn *txn, struct qs_tree *tree, bool remove)
         return EACCES;
     if (txn->status != TXN_READY)
         return QS_E_BAD_TXN;
-    int rc = tree->name == NULL ? drop_main(txn, tree) : drop_named(txn, tree, remove);
+    int rc = qs_txn_settle(txn);
+    if (rc == 0)
+        rc = tree->name == NULL ? drop_main(txn, tree) : drop_named(txn, tree, remove);
+    if (rc == 0)
+        record(txn, tree, remove && tree->name != NULL ? LOG_OP_DROP : LOG_OP_EMPTY, 0);
     return qs_txn_outcome(txn, rc);
 }
 

@@ -8,15 +8,15 @@
 #include <string.h>
 
 void qs_txn_init_read(struct qs_txn *txn, struct replica *replica, struct names *names,
-                      const struct replica_state *state)
+                      const struct replica_state *state, txnid_t snapshot)
 {
     txn->replica = replica;
     txn->names = names;
-    txn->id = state->visible;
+    txn->id = snapshot;
     txn->checkpoint = state->checkpoint;
     txn->status = TXN_READY;
-    txn->view = (struct view){&replica->cache.map, qs_store_map(replica->store)->base,
-                              state->visible, NULL, state->map};
+    txn->view = (struct view){&replica->cache.map, qs_store_map(replica->store)->base, snapshot,
+                              NULL, state->map};
 }
 
 int qs_txn_init_write(struct qs_txn *txn, struct replica *replica, struct names *names,
@@ -28,6 +28,7 @@ int qs_txn_init_write(struct qs_txn *txn, struct replica *replica, struct names 
     txn->replica = replica;
     txn->names = names;
     txn->id = base->txn;
+    txn->map_size_bytes = 0;
     txn->status = TXN_READY;
     qs_writer_init(txn->writer, &replica->cache.map, replica->store, space, base);
     return 0;

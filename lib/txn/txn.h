@@ -10,6 +10,7 @@
 #include "quickstep.h"
 #include "tree/cursor.h"
 #include "tree/writer.h"
+#include "txn/redo.h"
 #include "txn/replica.h"
 
 enum txn_status { TXN_READY, TXN_RESET, TXN_FAILED, TXN_PARENT };
@@ -30,13 +31,16 @@ struct qs_txn {
     txnid_t id;              /* snapshot, or number of this write transaction */
     uint64_t checkpoint;     /* read: the one its snapshot lies in */
     enum txn_status status;
-    struct txn_tree **tree;    /* write: by tree index, NULL while not touched */
-    size_t tree_count;         /* entries in `tree` */
-    struct qs_cursor *cursors; /* write: all cursors open in it */
-    struct qs_txn *parent;     /* write: the transaction it is nested in, or NULL */
-    struct cursor_mark *marks; /* nested: where the ancestors' cursors were (nested.c) */
-    struct qs_env *env;        /* for the floor above */
-    void *slot;                /* read: reader slot, for the floor above */
+    struct txn_tree **tree;     /* write: by tree index, NULL while not touched */
+    size_t tree_count;          /* entries in `tree` */
+    struct qs_cursor *cursors;  /* write: all cursors open in it */
+    struct qs_txn *parent;      /* write: the transaction it is nested in, or NULL */
+    struct cursor_mark *marks;  /* nested: where the ancestors' cursors were (nested.c) */
+    struct redo *redo;          /* write: what the log will say; NULL while the log is replayed */
+    struct redo_mark redo_mark; /* nested: what its abort takes that back to */
+    uint64_t map_size_bytes;    /* write: map size to be recorded, 0: it stays */
+    struct qs_env *env;         /* for the floor above */
+    void *slot;                 /* read: reader slot, for the floor above */
 };
 
 struct qs_cursor {
@@ -53,9 +57,9 @@ static inline const struct view *qs_txn_view(const struct qs_txn *txn)
     return txn->writer != NULL ? &txn->writer->view : &txn->view;
 }
 
-/* Starts a zeroed transaction off as a reader of `state` or as a writer. */
+/* Starts a zeroed transaction off as a reader of `snapshot` in `state`, or as a writer. */
 void qs_txn_init_read(struct qs_txn *txn, struct replica *replica, struct names *names,
-                      const struct replica_state *state);
+                      const struct replica_state *state, txnid_t snapshot);
 int qs_txn_init_write(struct qs_txn *txn, struct replica *replica, struct names *names,
                       struct space *space, const struct writer_base *base);
 /* Frees what a transaction owns (not itself); write cursors included. */

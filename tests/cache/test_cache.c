@@ -28,7 +28,7 @@ struct world {
 
 static struct live live_of(const struct world *world)
 {
-    return (struct live){world->live, world->live_count};
+    return (struct live){world->live, world->live_count, world->visible};
 }
 
 static void check_snapshot(struct world *world, txnid_t snapshot)
@@ -63,7 +63,7 @@ static void commit(struct world *world)
             continue;
         bool is_free = world->word[txn][pid] != 0 && scratch_random(&world->random) % 6 == 0;
         uint64_t word = is_free ? MAP_WORD_FREE : META_PAGES + txn * PAGES + pid;
-        place[count++] = (struct placement){pid, word, NULL, NULL};
+        place[count++] = (struct placement){.pid = pid, .word = word};
         world->word[txn][pid] = word;
     }
     cr_assert(qs_cache_prepare(&world->cache, place, count, txn) == 0);

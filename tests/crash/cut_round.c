@@ -23,6 +23,7 @@ static bool is_lazy(unsigned flags)
 static void pick_manner(struct cut_round *round)
 {
     static const unsigned flags[] = {0, QS_NOMETASYNC, 0, QS_NOSYNC, 0, QS_WRITEMAP, QS_NOMETASYNC};
+    static const uint64_t log_bytes[] = {0, 1, 12000, 60000};
     uint64_t random = crash_hash(round->seed * 64 + round->number);
     uint64_t shape = crash_hash(round->seed);
     unsigned pick = crash_below(&random, 10);
@@ -31,22 +32,12 @@ static void pick_manner(struct cut_round *round)
     round->flags = round->mixed ? 0 : flags[pick];
     round->faulty = !round->mixed && !is_lazy(round->flags) && crash_below(&random, 3) == 0;
     round->work.random = random;
+    round->log_bytes_max = log_bytes[(shape >> 24) % 4];
     round->work.next_value = 1 + round->number * 1000000u;
     /* Keys keep their shape as long as the file lives. */
     round->work.shape.key_bytes_max = shape % 4 == 0 ? 500 : 40;
     round->work.shape.value_bytes_max = (shape >> 8) % 2 == 0 ? 400 : 1500;
     round->work.shape.large_percent = (unsigned)((shape >> 16) % 3);
-}
-
-/* Marks what was recorded since `from`. */
-static void mark_lazy(struct cut_round *round, size_t from, bool lazy)
-{
-    size_t count = recording_events();
-
-    round->lazy = realloc(round->lazy, count + 1);
-    if (round->lazy == NULL)
-        abort();
-    memset(round->lazy + from, lazy, count - from);
 }
 
 static void add_commit(struct cut_round *round, unsigned flags, size_t begun)
@@ -96,6 +87,7 @@ static int open_environment(struct cut_round *round)
                                  .flags = round->flags | QS_NOTLS,
                                  .mode = 0600,
                                  .map_size_bytes = CRASH_MAP_BYTES,
+                                 .log_bytes_max = round->log_bytes_max,
                                  .io = &recording_io};
 
     return qs_env_open(&options, &round->work.env);
@@ -160,7 +152,6 @@ static int one_step(struct cut_round *round, struct qs_txn **reader, unsigned fl
         *reader = NULL;
         rc = open_anew(round, before);
     }
-    mark_lazy(round, before, is_lazy(flags));
     if (rc == 0 && !round->faulty && crash_below(&round->work.random, is_lazy(flags) ? 4 : 10) == 0)
         rc = qs_env_sync(round->work.env, true);
     return rc;
@@ -222,10 +213,9 @@ static unsigned promised_by_flags(const struct cut_round *round, size_t count)
 static void make_promises(struct cut_round *round)
 {
     unsigned flushed = 0;
-    bool weak = false;
+    bool synced = false; /* the pages that make it a database may else be torn */
 
     round->event_count = recording_events();
-    mark_lazy(round, round->event_count, false);
     round->promise = calloc(round->event_count + 1, sizeof *round->promise);
     if (round->promise == NULL)
         abort();
@@ -237,15 +227,12 @@ static void make_promises(struct cut_round *round)
             enum recorded_kind kind = event.kind;
 
             round->flush_failed = round->flush_failed || event.failed;
-            if (kind == RECORDED_FLUSH && !round->flush_failed) {
-                weak = false;
+            if (kind == RECORDED_FLUSH && !round->flush_failed)
                 flushed = returned_by(round, count - 1);
-            } else if (kind != RECORDED_FLUSH_RANGE && round->lazy[count - 1]) {
-                weak = true;
-            }
         }
-        promise->weak = weak;
-        promise->opened = round->number > 0 || count >= round->opened;
+        synced = synced || (count > 0 && recording_event(count - 1).kind == RECORDED_FLUSH);
+        promise->opened =
+            round->number > 0 || (count >= round->opened && (synced || !is_lazy(round->flags)));
         promise->oldest = max(flushed, promised_by_flags(round, count));
         while (promise->newest + 1 < round->commit_count &&
                round->commit[promise->newest + 1].begun < count)
@@ -266,7 +253,6 @@ int cut_round_run(struct cut_round *round, const struct crash_content *start)
     rc = open_environment(round);
     if (rc != 0)
         return rc;
-    mark_lazy(round, 0, is_lazy(round->flags));
     round->opened = recording_events();
     rc = do_work(round);
     qs_env_close(round->work.env);
@@ -277,9 +263,7 @@ int cut_round_run(struct cut_round *round, const struct crash_content *start)
 void cut_round_free(struct cut_round *round)
 {
     free(round->promise);
-    free(round->lazy);
     round->promise = NULL;
-    round->lazy = NULL;
 }
 
 /* ---- cuts ------------------------------------------------------------------------------------ */

@@ -3,11 +3,9 @@
  * What a commit promises, as tested here. "Flush" is a successful flush of the whole file.
  *   default     A commit that returned is there after every later cut.
  *   NOMETASYNC  The commit before the last that returned is there; the last may be lost.
- *   NOSYNC      A commit is there once a flush came after it: qs_env_sync(), or that of a later
- *               commit with other flags. While something was written under NOSYNC and no flush came
- *               after it, the medium may hold any mixture: the file may not open, or be corrupt
- *               (LMDB promises no more). All that is asked of such a state is that looking at it,
- *               and writing to it, ends in error codes and never in a crash.
+ *   NOSYNC      A commit is there once a flush came after it: qs_env_sync(), that of a later
+ *               commit with other flags, or of a checkpoint. Until then it may be lost, but what is there
+ *               is a commit, and the file is sound (LMDB promises no more than codes for errors).
  * After a flush that failed the medium never hears of what was written before it, unless it is
  * written again: only what commits promise that return later counts from there on.
  * In every other state the file opens, has no fault, and holds exactly some commit: not older than
@@ -30,7 +28,6 @@ struct commit_mark {
 
 /* What is known of the cut before which `event` events happened. */
 struct cut_promise {
-    bool weak;       /* NOSYNC's mixture: nothing is promised */
     bool opened;     /* the environment existed; before, creation may have been torn */
     unsigned oldest; /* commits, as indices of round.commit: the file holds one of these */
     unsigned newest;
@@ -47,7 +44,7 @@ struct cut_round {
     unsigned commit_count;                  /* used */
     size_t opened;                          /* events when the open returned */
     struct cut_promise *promise;            /* by number of events, 0 .. event_count */
-    bool *lazy;                             /* by event: it was written under NOSYNC */
+    uint64_t log_bytes_max;                 /* log before a checkpoint; 0: the usual */
     size_t event_count;                     /* recorded */
     bool flush_failed;                      /* one of them is a flush that failed */
     char data_path[CRASH_PATH_BYTES];       /* of the file that is worked on */

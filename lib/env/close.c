@@ -1,0 +1,61 @@
+/* close.c - what the last to close a file leaves behind.
+ *
+ * The data file alone is the database, log and all, so nothing has to be done; and nothing is waited
+ * for. A long log is turned into a checkpoint, so that the next opener need not do it all again. A short one
+ * gets a last record, if all of it is durable, that says so: then the next opener need not flush.
+ */
+#include "env/open.h"
+
+#include "env/env.h"
+#include "log/group.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LOG_LEFT_MAX 32768u /* bytes of log that stay */
+
+static void checkpoint(struct core *core, struct replica *replica, unsigned flags)
+{
+    struct qs_txn *txn = calloc(1, sizeof *txn);
+    if (txn == NULL || qs_core_space(core, replica) != 0 ||
+        qs_core_begin_writer(core, txn, replica, UINT64_MAX) != 0) {
+        free(txn);
+        return;
+    }
+    txn->id = replica->latest.txn; /* nothing is added, and nobody reads any more */
+    txn->redo = NULL;
+    qs_space_begin(&core->space);
+    if (qs_checkpoint(core, txn, flags) != 0)
+        qs_space_rollback(&core->space);
+    qs_txn_close(txn);
+    free(txn);
+}
+
+static void seal(struct core *core, struct log *log)
+{
+    struct lock_header *header = qs_lockfile_header(core->lockfile);
+    struct log_record record = {.kind = LOG_SEAL};
+    uint64_t durable = atomic_load(&header->durable);
+    bool attested = log->end.position == log->anchor || log->sealed;
+    if (attested || durable != log->end.position || !qs_log_fits(log, sizeof record))
+        return;
+    qs_log_append(log, core->store->io, core->store->file, &record, sizeof record, LOG_SEAL,
+                  log->end.txn, durable);
+}
+
+void qs_core_leave(struct core *core, unsigned flags)
+{
+    struct lock_header *header = qs_lockfile_header(core->lockfile);
+    struct replica *replica = atomic_load(&core->current);
+    struct log *log = &replica->log;
+    if (core->pid != getpid() || core->store->read_only || !core->has_lock_file ||
+        atomic_load(&core->panicked) || atomic_load(&header->failed) != 0 ||
+        atomic_load(&header->owner) != 0 || log->end.position != atomic_load(&header->written) ||
+        replica->meta.checkpoint != atomic_load(&header->checkpoint) ||
+        !qs_lockfile_alone(core->lockfile))
+        return;
+    if (log->end.position - log->anchor > LOG_LEFT_MAX)
+        checkpoint(core, replica, flags);
+    else
+        seal(core, log);
+}

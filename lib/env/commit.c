@@ -1,0 +1,184 @@
+/* commit.c - committing a write transaction: by a record in the log, or by a checkpoint.
+ *
+ * By log: the record is appended, `written` stored (the commit point), the versions linked; all under the
+ * writer mutex. The flush comes after it has been released, and is shared (log/group.c). By checkpoint
+ * go transactions that are too large for the log, and the one that finds the log full.
+ * Locks: the writer mutex is held; follow_lock is taken.
+ */
+#include "env/env.h"
+
+#include "base/error.h"
+#include "env/flush.h"
+#include "log/group.h"
+#include "txn/change.h"
+#include "txn/publish.h"
+
+#include <errno.h>
+
+#define LOG_BUDGET_MIN (16ull << 20)
+#define LOG_BUDGET_MAX (64ull << 20)
+#define SEGMENT_BYTES_MIN (64ull << 10)
+#define SEGMENT_BYTES_MAX (1ull << 20)
+
+/* Others apply what is logged, all of it anew after each checkpoint: they bound the log. */
+void qs_commit_budget(struct core *core, uint64_t used_pages)
+{
+    uint64_t half = (used_pages << QS_PAGE_SHIFT) / 2;
+    uint64_t most = half < LOG_BUDGET_MIN ? LOG_BUDGET_MIN : half;
+    if (most > LOG_BUDGET_MAX)
+        most = LOG_BUDGET_MAX;
+    if (most > LOG_BUDGET_MIN && core->has_lock_file && qs_lockfile_shared(core->lockfile))
+        most = LOG_BUDGET_MIN;
+    core->log_limit = core->log_bytes_max != 0 ? core->log_bytes_max : most;
+}
+
+static uint64_t log_used(const struct log *log)
+{
+    return log->end.position - log->anchor;
+}
+
+/* Whether the transaction can go, and is best put, into the log. */
+static bool by_log(const struct core *core, const struct qs_txn *txn)
+{
+    const struct log *log = &txn->replica->log;
+    size_t size = txn->redo->size;
+    return !txn->redo->off && log->end.segments > 0 && size <= core->log_limit / 4 &&
+           log_used(log) + size <= core->log_limit;
+}
+
+/* Segments grow with the log, so that a small database has a small log. */
+static uint64_t segment_pages(const struct log *log, size_t size)
+{
+    uint64_t bytes = log_used(log);
+    bytes = bytes < SEGMENT_BYTES_MIN   ? SEGMENT_BYTES_MIN
+            : bytes > SEGMENT_BYTES_MAX ? SEGMENT_BYTES_MAX
+                                        : bytes;
+    if (bytes < size + LOG_LINK_BYTES)
+        bytes = size + LOG_LINK_BYTES;
+    return (bytes + QS_PAGE_BYTES - 1) >> QS_PAGE_SHIFT;
+}
+
+/* Goes on in a new segment when the record does not fit into the last one. */
+static int make_room(struct core *core, struct replica *replica, size_t size, bool *full_sync)
+{
+    struct log *log = &replica->log;
+    if (qs_log_fits(log, size))
+        return 0;
+    const struct qs_io_ops *io = core->store->io;
+    struct qs_io_file *file = core->store->file;
+    uint64_t pgno, pages = segment_pages(log, size);
+    int rc = qs_space_allocate(&core->space, pages, &pgno);
+    if (rc == 0)
+        rc = qs_log_clear_run(io, file, pgno, pages);
+    if (rc == 0)
+        rc = qs_log_link(log, io, file, atomic_load(&qs_lockfile_header(core->lockfile)->durable),
+                         pgno, pages);
+    *full_sync = true;
+    qs_commit_budget(core, replica->latest.used_pages);
+    return rc;
+}
+
+/* Writes the record. What is not durable by a flush of the log's range says so first. */
+static int append(struct core *core, struct qs_txn *txn, uint64_t suspect)
+{
+    struct lock_header *header = qs_lockfile_header(core->lockfile);
+    struct log *log = &txn->replica->log;
+    struct redo *redo = txn->redo;
+    bool full_sync = txn->writer->allocated_count > 0;
+    int rc = 0;
+    if (suspect != 0) {
+        rc = qs_meta_write(core->store, &txn->replica->meta);
+        full_sync = true;
+    }
+    if (rc == 0)
+        rc = make_room(core, txn->replica, redo->size, &full_sync);
+    if (rc == 0)
+        rc = qs_log_append(log, core->store->io, core->store->file,
+                           (struct log_record *)(void *)redo->bytes, redo->size, LOG_TXN, txn->id,
+                           atomic_load(&header->durable));
+    if (rc == 0 && full_sync)
+        qs_group_raise(&header->full_sync_upto, log->end.position);
+    return rc;
+}
+
+static int commit_by_log(struct core *core, struct qs_txn *txn, bool durable,
+                         struct commit_wait *wait)
+{
+    struct lock_header *header = qs_lockfile_header(core->lockfile);
+    struct log *log = &txn->replica->log;
+    struct publication publication = {.place = NULL};
+    pthread_mutex_lock(&core->follow_lock);
+    struct log_end before = log->end;
+    uint64_t suspect = durable ? atomic_load(&header->suspect) : 0;
+    int rc = qs_publish_prepare(&publication, txn);
+    if (rc == 0)
+        rc = append(core, txn, suspect);
+    if (rc != 0) {
+        log->end = before;
+        goto out;
+    }
+    /* The commit point. seq_cst: who reads `written` in order to flush finds the bytes written. */
+    atomic_store(&header->written, log->end.position);
+    qs_publish_own(&publication, txn, qs_core_live(core));
+    core->space_runs = txn->replica->latest.runs_count;
+    core->space_segments = log->end.segments;
+    if (durable)
+        *wait = (struct commit_wait){txn->id, log->end.position, suspect, *qs_log_tail(log)};
+    else
+        qs_group_raise(&header->visible, txn->id);
+out:
+    pthread_mutex_unlock(&core->follow_lock);
+    qs_publish_free(&publication);
+    return rc;
+}
+
+static void record_map_size(struct qs_txn *txn, uint64_t size_bytes)
+{
+    static const struct qs_tree main_tree = {NULL, 0, 0};
+    if (size_bytes <= txn->replica->latest.map_size_bytes)
+        return;
+    txn->map_size_bytes = size_bytes;
+    qs_redo_add(txn->redo, &main_tree, LOG_OP_SIZE, NULL, 0, &size_bytes, sizeof size_bytes);
+}
+
+int qs_commit(struct qs_env *env, struct qs_txn *txn, struct commit_wait *wait)
+{
+    struct core *core = env->core;
+    unsigned flags = atomic_load(&env->flags);
+    int rc = qs_txn_settle(txn);
+    if (rc == 0) {
+        record_map_size(txn, atomic_load(&env->map_size_bytes));
+        rc = qs_txn_flush_catalog(txn);
+    }
+    if (rc == 0 && txn->writer->gave_back)
+        qs_redo_mark_gone(txn->redo, txn->writer->allocated, txn->writer->allocated_count);
+    if (rc == 0)
+        rc = by_log(core, txn) ? commit_by_log(core, txn, !qs_env_lazy(flags), wait)
+                               : qs_checkpoint(core, txn, flags);
+    if (rc != 0) {
+        qs_space_rollback(&core->space);
+        return rc;
+    }
+    uint64_t used = txn->replica->latest.used_pages;
+    if (used > atomic_load(&env->accepted_pages))
+        atomic_store(&env->accepted_pages, used);
+    return 0;
+}
+
+void qs_commit_trust(struct lock_header *header, uint64_t suspect)
+{
+    /* A checkpoint made since is none of ours. */
+    if (suspect != 0)
+        atomic_compare_exchange_strong(&header->suspect, &suspect, 0);
+}
+
+int qs_commit_wait(struct core *core, const struct commit_wait *wait)
+{
+    struct lock_header *header = qs_lockfile_header(core->lockfile);
+    int rc = qs_flush_wait(core, wait->position, &wait->segment);
+    if (rc != 0)
+        return rc;
+    qs_group_raise(&header->visible, wait->txn);
+    qs_commit_trust(header, wait->suspect);
+    return 0;
+}

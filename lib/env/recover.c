@@ -1,0 +1,141 @@
+/* recover.c - what the first opener of a file makes of the log it finds.
+ *
+ * The chain of records from the meta page's anchor is walked to its end. What its records do not say was
+ * durable may be there or not, as far as the medium knows: so it is written once more and flushed before
+ * anybody sees it. A large value whose run did not reach the medium ends the log before its record.
+ * A record missing from what was durable is corruption.
+ * Recovery changes nothing but bytes that stay the same, so it may be cut short and begun again.
+ */
+#include "env/open.h"
+
+#include "base/crc32c.h"
+#include "base/error.h"
+#include "env/flush.h"
+#include "log/group.h"
+#include "tree/writer.h"
+
+#include <string.h>
+
+struct recovery {
+    struct core *core;
+    struct log log;
+    struct log_end end; /* behind the last record that is accepted */
+    uint64_t attested;  /* position up to which the log says that it was durable */
+};
+
+static int open_log(struct recovery *r, const struct meta *meta)
+{
+    r->log.run = qs_store_run;
+    r->log.store = r->core->store;
+    return qs_log_open(&r->log, &meta->log, meta->checkpoint, meta->txn);
+}
+
+/* The first look: how far the chain goes, and how much of it was durable. */
+static int find_end(struct recovery *r)
+{
+    const struct log_record *record;
+    int rc;
+    r->attested = r->log.anchor;
+    r->end = r->log.end;
+    while ((rc = qs_log_next(&r->log, UINT64_MAX, &record)) == 0) {
+        if (record->durable > r->attested && record->durable <= r->log.end.position)
+            r->attested = record->durable;
+        r->end = r->log.end; /* a link that nothing follows is forgotten */
+    }
+    if (rc == QS_E_NOTFOUND)
+        rc = qs_log_lost(&r->log) ? QS_CORRUPT() : 0;
+    return rc;
+}
+
+/* Whether the large values of a record are in the file. */
+static int values_are_there(struct store *store, const struct log_record *record, bool *all)
+{
+    const uint8_t *at = (const uint8_t *)(record + 1);
+    size_t size = record->size - sizeof *record;
+    struct redo_op op;
+    int rc;
+    *all = true;
+    while ((rc = qs_redo_next(&at, &size, &op)) == 0) {
+        struct large_ref ref;
+        if (op.kind != LOG_OP_LARGE || (op.flags & LOG_OP_GONE) != 0)
+            continue;
+        if (op.value_size != sizeof ref)
+            return QS_CORRUPT();
+        memcpy(&ref, op.value, sizeof ref);
+        const uint8_t *bytes = qs_store_run(store, ref.pgno, qs_large_pages(ref.size));
+        if (bytes == NULL || qs_crc32c(0, bytes, ref.size) != ref.checksum)
+            *all = false;
+    }
+    return rc == QS_E_NOTFOUND ? 0 : rc;
+}
+
+/* The second look: records that nobody says were durable are checked for what they refer to, and
+ * written again. */
+static int accept_tail(struct recovery *r)
+{
+    const struct log_record *record;
+    struct store *store = r->core->store;
+    int rc = 0;
+    while (rc == 0 && r->log.end.position < r->end.position) {
+        struct log_end before = r->log.end;
+        bool all = true;
+        rc = qs_log_next(&r->log, r->end.position, &record);
+        if (rc != 0 || r->log.end.position <= r->attested)
+            continue;
+        if (record->kind == LOG_TXN)
+            rc = values_are_there(store, record, &all);
+        if (rc == 0 && !all) {
+            r->end = before;
+            break;
+        }
+        if (rc == 0 && !store->read_only)
+            rc = qs_flush_write_again(store, &r->log, before.position, r->log.end.position);
+    }
+    return rc == QS_E_NOTFOUND ? QS_CORRUPT() : rc;
+}
+
+/* Flushes what was accepted, the meta page too, unless all of it is known to be durable. */
+static int settle(struct recovery *r, const struct meta *meta)
+{
+    struct store *store = r->core->store;
+    struct lock_header *header = qs_lockfile_header(r->core->lockfile);
+    struct meta again = *meta;
+    bool known = r->end.position == r->attested ||
+                 (r->end.txn == r->log.end.txn &&
+                  r->end.position == r->attested + sizeof(struct log_record));
+    int rc = 0;
+    if (!known && !store->read_only) {
+        rc = qs_meta_write(store, &again);
+        if (rc == 0)
+            rc = store->io->flush(store->file);
+        if (rc == 0)
+            r->attested = r->end.position;
+    }
+    if (rc != 0)
+        return rc;
+    atomic_store(&header->suspect, known || store->read_only ? meta->checkpoint : 0);
+    atomic_store(&header->checkpoint, meta->checkpoint);
+    atomic_store(&header->written, r->end.position);
+    atomic_store(&header->durable, r->attested);
+    atomic_store(&header->visible, r->end.txn);
+    return 0;
+}
+
+int qs_recover(struct core *core, const struct meta *meta)
+{
+    struct recovery r = {.core = core};
+    int rc = qs_group_init(qs_lockfile_header(core->lockfile));
+    if (rc == 0)
+        rc = open_log(&r, meta);
+    if (rc == 0)
+        rc = find_end(&r);
+    if (rc == 0 && r.end.position > r.attested) {
+        rc = open_log(&r, meta);
+        if (rc == 0)
+            rc = accept_tail(&r);
+    }
+    if (rc == 0)
+        rc = settle(&r, meta);
+    qs_log_close(&r.log);
+    return rc;
+}

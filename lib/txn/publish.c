@@ -1,0 +1,66 @@
+/* publish.c - linking a write transaction's changes; see publish.h. */
+#include "txn/publish.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int qs_publish_trees(struct publication *p, struct qs_txn *txn)
+{
+    p->change = calloc(txn->tree_count + 1, sizeof *p->change);
+    if (p->change == NULL)
+        return ENOMEM;
+    for (uint32_t i = 0; i < txn->tree_count; i++) {
+        struct txn_tree *state = txn->tree[i];
+        if (state == NULL || !state->state.dirty)
+            continue;
+        struct tree_change *change = &p->change[p->change_count++];
+        change->tree = qs_names_at(txn->names, i);
+        int rc =
+            qs_replica_prepare(txn->replica, change, &state->state.record, state->exists, txn->id);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+int qs_publish_prepare(struct publication *p, struct qs_txn *txn)
+{
+    const struct own *own = &txn->writer->own;
+    int rc = qs_publish_trees(p, txn);
+    if (rc != 0)
+        return rc;
+    p->place = calloc(own->count + 1, sizeof *p->place);
+    if (p->place == NULL)
+        return ENOMEM;
+    for (size_t i = 0; i < own->capacity; i++)
+        if (own->slot[i].version != NULL)
+            p->place[p->count++] =
+                (struct placement){.pid = own->slot[i].pid, .own = own->slot[i].version};
+    rc = qs_cache_prepare(&txn->replica->cache, p->place, p->count, txn->id);
+    return rc == 0 ? qs_replica_make_room(txn->replica, txn->writer) : rc;
+}
+
+void qs_publish_link(struct publication *p, struct qs_txn *txn, struct live live)
+{
+    qs_cache_publish(&txn->replica->cache, p->place, p->count, txn->id, live);
+    for (size_t i = 0; i < p->change_count; i++)
+        qs_replica_publish(txn->replica, &p->change[i], live);
+}
+
+void qs_publish_own(struct publication *p, struct qs_txn *txn, struct live live)
+{
+    qs_publish_link(p, txn, live);
+    qs_own_forget(&txn->writer->own);
+    qs_replica_leave(txn->replica, txn->writer, txn->map_size_bytes);
+}
+
+void qs_publish_free(struct publication *p)
+{
+    if (p->place != NULL)
+        qs_cache_forget(p->place, p->count);
+    for (size_t i = 0; p->change != NULL && i < p->change_count; i++)
+        qs_replica_forget(&p->change[i]);
+    free(p->place);
+    free(p->change);
+    *p = (struct publication){.place = NULL};
+}

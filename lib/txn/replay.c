@@ -1,0 +1,107 @@
+/* replay.c - doing the operations of a log record again; see change.h.
+ *
+ * The same code serves a process that follows another and one that recovers after a crash. What a
+ * record says was right when it was written, so an operation that cannot be done means that the file is
+ * damaged.
+ */
+#include "txn/change.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int u32_of(const struct redo_op *op, uint32_t *number)
+{
+    if (op->value_size != sizeof *number)
+        return QS_CORRUPT();
+    memcpy(number, op->value, sizeof *number);
+    return 0;
+}
+
+/* The tree that is named, which may be about to be created. */
+static int select_tree(struct qs_txn *txn, const struct redo_op *op, struct qs_tree **tree)
+{
+    char name[QS_KEY_MAX + 1];
+    if (op->key_size > QS_KEY_MAX)
+        return QS_CORRUPT();
+    memcpy(name, op->key, op->key_size);
+    name[op->key_size] = '\0';
+    return qs_names_get(txn->names, op->key_size > 0 ? name : NULL, tree);
+}
+
+static int create(struct qs_txn *txn, const struct qs_tree *tree, const struct redo_op *op)
+{
+    uint32_t flags = 0;
+    struct qs_tree *opened;
+    int rc = u32_of(op, &flags);
+    if (rc != 0)
+        return rc;
+    return qs_tree_open(txn, tree->name, flags | (tree->name != NULL ? QS_TREE_CREATE : 0),
+                        &opened);
+}
+
+static int put(struct qs_txn *txn, const struct qs_tree *tree, const struct redo_op *op)
+{
+    struct put put = {
+        .key = op->key, .key_size = op->key_size, .value = {op->value_size, op->value}};
+    if (op->key_size == 0 || op->key_size > QS_KEY_MAX)
+        return QS_CORRUPT();
+    if (op->kind == LOG_OP_LARGE) {
+        if (op->value_size != sizeof put.large)
+            return QS_CORRUPT();
+        memcpy(&put.large, op->value, sizeof put.large);
+        put.placed = true;
+        put.value = (struct qs_val){put.large.size, NULL};
+    }
+    return qs_txn_put(txn, tree, &put);
+}
+
+static int take_size(struct qs_txn *txn, const struct redo_op *op)
+{
+    uint64_t size;
+    if (op->value_size != sizeof size)
+        return QS_CORRUPT();
+    memcpy(&size, op->value, sizeof size);
+    txn->map_size_bytes = size;
+    return 0;
+}
+
+static int replay_one(struct qs_txn *txn, struct qs_tree **tree, const struct redo_op *op)
+{
+    if (op->kind == LOG_OP_TREE)
+        return select_tree(txn, op, tree);
+    if (op->kind == LOG_OP_SIZE)
+        return take_size(txn, op);
+    if (*tree == NULL)
+        return QS_CORRUPT();
+    switch (op->kind) {
+    case LOG_OP_CREATE:
+    case LOG_OP_FLAGS:
+        return create(txn, *tree, op);
+    case LOG_OP_EMPTY:
+    case LOG_OP_DROP:
+        return qs_tree_drop(txn, *tree, op->kind == LOG_OP_DROP);
+    case LOG_OP_PUT:
+    case LOG_OP_LARGE:
+        return put(txn, *tree, op);
+    case LOG_OP_DELETE:
+        return qs_txn_delete(txn, *tree, op->key, op->key_size);
+    default:
+        return QS_CORRUPT();
+    }
+}
+
+int qs_txn_replay(struct qs_txn *txn, const void *operations, size_t size)
+{
+    const uint8_t *at = operations;
+    struct qs_tree *tree = NULL;
+    struct redo_op op;
+    int rc;
+    while ((rc = qs_redo_next(&at, &size, &op)) == 0) {
+        rc = replay_one(txn, &tree, &op);
+        if (rc != 0)
+            return rc == ENOMEM ? rc : QS_CORRUPT();
+    }
+    return rc == QS_E_NOTFOUND ? 0 : rc;
+}
