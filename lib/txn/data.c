@@ -29,6 +29,32 @@ static int check_write(const struct qs_txn *txn)
     return txn->status == TXN_READY ? 0 : QS_E_BAD_TXN;
 }
 
+int qs_txn_put(struct qs_txn *txn, const struct qs_tree *tree, struct tree_state *state,
+               struct put *put)
+{
+    (void)tree;
+    return qs_txn_outcome(txn, qs_tree_put(txn->writer, state, put));
+}
+
+int qs_txn_delete(struct qs_txn *txn, const struct qs_tree *tree, struct tree_state *state,
+                  const struct del *del)
+{
+    (void)tree;
+    int rc = qs_txn_outcome(txn, qs_tree_delete(txn->writer, state, del));
+    if (rc == QS_E_INCOMPATIBLE)
+        qs_txn_fail(txn);
+    return rc;
+}
+
+/* Flags that count in a tree, and the sizes it takes. */
+static int check_put(const struct tree_state *state, const struct qs_val *value, unsigned *flags)
+{
+    bool dups = (state->record.flags & QS_DUPSORT) != 0;
+    *flags &= QS_NOOVERWRITE | QS_APPEND | QS_RESERVE |
+              (dups ? (unsigned)(QS_NODUPDATA | QS_APPENDDUP) : 0);
+    return dups && value->size > QS_KEY_MAX ? QS_E_BAD_VALSIZE : 0;
+}
+
 int qs_put(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, struct qs_val *value,
            unsigned flags)
 {
@@ -41,9 +67,11 @@ int qs_put(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, s
     rc = qs_txn_tree(txn, tree, &state);
     if (rc != 0)
         return rc;
-    struct put put = {key->data, key->size, *value,
-                      flags & (QS_NOOVERWRITE | QS_APPEND | QS_RESERVE), false};
-    rc = qs_txn_outcome(txn, qs_tree_put(txn->writer, &state->state, &put));
+    rc = check_put(&state->state, value, &flags);
+    if (rc != 0)
+        return rc;
+    struct put put = {key->data, key->size, *value, flags, false, false};
+    rc = qs_txn_put(txn, tree, &state->state, &put);
     if ((rc == QS_E_KEYEXIST && (flags & QS_NOOVERWRITE) != 0 && (flags & QS_APPEND) == 0) ||
         (rc == 0 && (flags & QS_RESERVE) != 0))
         *value = put.value;
@@ -54,7 +82,6 @@ int qs_del(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key,
            const struct qs_val *value)
 {
     struct txn_tree *state;
-    (void)value; /* counts only with duplicates */
     int rc = check_write(txn);
     if (rc != 0)
         return rc;
@@ -63,11 +90,8 @@ int qs_del(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key,
     rc = qs_txn_tree(txn, tree, &state);
     if (rc != 0)
         return rc;
-    rc = qs_txn_outcome(txn,
-                        qs_tree_delete(txn->writer, &state->state, key->data, key->size, false));
-    if (rc == QS_E_INCOMPATIBLE)
-        qs_txn_fail(txn);
-    return rc;
+    struct del del = {key->data, key->size, value, false};
+    return qs_txn_delete(txn, tree, &state->state, &del);
 }
 
 int qs_compare(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *a,

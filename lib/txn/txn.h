@@ -44,6 +44,7 @@ struct qs_cursor {
     struct qs_txn *txn; /* transaction it acts in: where it was opened or renewed into, or
                                    that one's live descendant */
     struct qs_tree *tree;
+    struct dup_pos *dup;    /* at.dup, where the tree has duplicates; kept for renewals */
     bool of_writer;         /* opened in a write transaction (which frees it) */
     struct qs_cursor *next; /* in txn->cursors */
 };
@@ -75,6 +76,13 @@ int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct t
 /* Notes the outcome of a change: an error that leaves the tree half changed fails the transaction.
  * Returns `rc`. */
 int qs_txn_outcome(struct qs_txn *txn, int rc);
+
+/* The places where a key of a tree changes, by key or by cursor; with qs_txn_outcome(). The catalog's
+ * own records (trees.c) change elsewhere. */
+int qs_txn_put(struct qs_txn *txn, const struct qs_tree *tree, struct tree_state *state,
+               struct put *put);
+int qs_txn_delete(struct qs_txn *txn, const struct qs_tree *tree, struct tree_state *state,
+                  const struct del *del);
 
 /* Before a commit: writes the changed trees' records into the main tree. */
 int qs_txn_flush_catalog(struct qs_txn *txn);
