@@ -244,9 +244,11 @@ int qs_cursors_dup_deleted(struct tree_state *tree, const void *key, size_t key_
         if (c->dup == NULL || !is_on(c, key, key_size) || !qs_dup_is_on(c->dup, value))
             continue;
         c->dup->deleted = true;
+        c->deleted = false; /* what its key followed is past telling */
         int rc = qs_cursor_restore(c);
         if (rc != 0)
             return rc;
+        c->dup->at_end = c->dup->past;
     }
     return 0;
 }

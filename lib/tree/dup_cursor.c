@@ -81,8 +81,10 @@ static bool is_last(const struct dup_pos *d)
 int qs_dup_next(struct cursor *c)
 {
     struct dup_pos *d = c->dup;
-    if (d->past || (d->at_end && is_last(d)))
+    if (d->past || (d->at_end && is_last(d))) {
+        d->at_end = true;
         return QS_E_NOTFOUND;
+    }
     if (d->deleted) {
         d->deleted = d->at_end = false;
         return 0;
@@ -152,10 +154,15 @@ int qs_dup_chunk(struct cursor *c, struct qs_val *values)
     if (!d->large) {
         if (d->set.ends != NULL)
             return QS_CORRUPT();
+        d->past = false;
         *values = (struct qs_val){(size_t)d->set.count * d->set.item_size, d->set.items};
         d->index = d->set.count - 1u;
         return 0;
     }
+    int rc = d->past ? never_empty(qs_cursor_last(&d->sub)) : 0;
+    if (rc != 0)
+        return rc;
+    d->past = false;
     const struct page *page = d->sub.path.image.base;
     if (page->kind != PAGE_FIXED)
         return QS_CORRUPT();

@@ -15,7 +15,7 @@ struct dup_pos {
     enum key_order order; /* of duplicates */
     bool several;         /* LIVE: the entry holds a set, be it of one */
     bool large;           /* LIVE: which is a tree */
-    bool past;            /* behind the last one */
+    bool past;            /* behind the last one; with `at_end`, that was deleted */
     bool deleted;         /* the one it was on is gone; it stands on the successor */
     bool at_end;          /* it got here going for the end: QS_GET_MULTIPLE gives nothing */
     bool tree_end;        /* the cursor did, going for the end of the tree: no step forward while

@@ -49,15 +49,6 @@ int qs_fixed_plant(struct writer *w, struct tree_state *sub, size_t item_size, c
     return 0;
 }
 
-/* Whether the path leads to the last leaf. */
-static bool is_rightmost(const struct path *path)
-{
-    for (unsigned i = 0; i < path->steps; i++)
-        if (path->step[i].index != path->step[i].page->count - 1u)
-            return false;
-    return true;
-}
-
 /* The leaf is full: the upper half, or with an append nothing but the new item, moves to a new page. */
 static int split(struct writer *w, struct tree_state *sub, struct path *path, struct version *left,
                  unsigned at, const struct qs_val *item)
@@ -65,7 +56,7 @@ static int split(struct writer *w, struct tree_state *sub, struct path *path, st
     struct version *right;
     struct page *page = left->page;
     pageid_t pid;
-    unsigned count = page->count, keep = at == count && is_rightmost(path) ? count : count / 2;
+    unsigned count = page->count, keep = at == count && qs_path_is_last(path) ? count : count / 2;
     int rc = new_page(w, sub, &pid, item->size, qs_fixed_item(page, keep), count - keep, &right);
     if (rc != 0)
         return rc;

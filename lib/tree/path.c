@@ -103,6 +103,14 @@ int qs_path_prev(struct path *path, const struct view *view)
     return move(path, view, false);
 }
 
+bool qs_path_is_last(const struct path *path)
+{
+    for (unsigned i = 0; i < path->steps; i++)
+        if (path->step[i].index + 1 != path->step[i].page->count)
+            return false;
+    return true;
+}
+
 void qs_path_fences(const struct path *path, unsigned steps, struct separator *low,
                     struct separator *high)
 {

@@ -34,6 +34,9 @@ enum path_goal { PATH_KEY, PATH_FIRST, PATH_LAST };
 int qs_path_find(struct path *path, const struct view *view, const struct tree_record *record,
                  enum key_order order, enum path_goal goal, const void *key, size_t key_size);
 
+/* Whether the path leads to the last leaf. */
+bool qs_path_is_last(const struct path *path);
+
 /* Moves to the next / previous leaf: QS_E_NOTFOUND, path unmoved, when there is none. */
 int qs_path_next(struct path *path, const struct view *view);
 int qs_path_prev(struct path *path, const struct view *view);

@@ -154,7 +154,7 @@ static int chunk(struct cursor *c, struct qs_val *key, struct qs_val *value, enu
     if ((c->record->flags & QS_DUPFIXED) == 0)
         return QS_E_INCOMPATIBLE;
     if (op == QS_GET_MULTIPLE) {
-        if (c->state == CURSOR_END || !c->dup->several || c->dup->at_end || c->dup->past)
+        if (c->state == CURSOR_END || !c->dup->several || c->dup->at_end)
             return 0; /* and nothing is written */
     } else if (op == QS_NEXT_MULTIPLE) {
         rc = next(c, key, value, QS_NEXT_DUP);

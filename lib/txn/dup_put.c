@@ -48,11 +48,12 @@ static int put_pair(struct qs_cursor *cursor, const struct pair *pair, unsigned 
                     struct qs_val *out)
 {
     struct put put = {pair->key.data, pair->key.size, pair->value, flags, false, false};
+    bool was_empty = state_of(cursor)->record.entries == 0;
     int rc = qs_txn_put(cursor->txn, cursor->tree, state_of(cursor), &put);
-    /* LMDB takes this mark back where it finds the key, and only there. */
-    if ((flags & QS_APPEND) != 0)
+    /* As LMDB's search for the key treats its mark of having been to the end. */
+    if ((flags & QS_APPEND) != 0 && !was_empty)
         cursor->at.dup->tree_end = true;
-    else if (put.existed && (flags & QS_CURRENT) == 0)
+    else if (put.within && (flags & QS_CURRENT) == 0)
         cursor->at.dup->tree_end = false;
     bool key_refused = rc == QS_E_KEYEXIST && (flags & QS_NOOVERWRITE) != 0;
     if (rc == QS_E_KEYEXIST && key_refused && (flags & QS_APPEND) == 0)
