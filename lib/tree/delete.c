@@ -35,7 +35,7 @@ static int remove_key(struct writer *w, struct tree_state *tree, struct key_plac
     uint16_t key_size = place->old.key_size;
     memcpy(saved_key, place->old.key, key_size);
     tree->dirty = w->changed = true;
-    tree->insert_pid = tree->append_pid = QS_PAGEID_NONE;
+    tree->insert_pid = tree->append_pid = tree->dup_pid = QS_PAGEID_NONE;
     int rc = qs_cursors_save(tree);
     if (rc != 0)
         return rc;
@@ -97,7 +97,7 @@ int qs_tree_empty(struct writer *w, struct tree_state *tree)
     tree->record.depth = 0;
     tree->record.branch_pages = tree->record.leaf_pages = 0;
     tree->record.overflow_pages = tree->record.entries = 0;
-    tree->insert_pid = tree->append_pid = QS_PAGEID_NONE;
+    tree->insert_pid = tree->append_pid = tree->dup_pid = QS_PAGEID_NONE;
     tree->dirty = w->changed = true;
     return 0;
 }

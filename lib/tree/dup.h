@@ -52,6 +52,10 @@ static inline bool qs_dup_adds(const struct tree_state *tree, const struct put *
     return (put->flags & QS_CURRENT) == 0 || (old->flags & ENTRY_DUPS) != 0;
 }
 
+/* A value right behind the one put last: set and leaf are known, nothing is looked up. False, nothing
+ * done, where anything is unusual. */
+bool qs_dup_append(struct writer *writer, struct tree_state *tree, struct put *put);
+
 /* Adds a value to a key that exists. */
 int qs_dup_add(struct writer *writer, struct tree_state *tree, struct key_place *place,
                struct put *put);
@@ -69,9 +73,9 @@ int qs_dup_release(struct writer *writer, const struct entry *entry);
 int qs_fixed_plant(struct writer *writer, struct tree_state *sub, size_t item_size,
                    const void *items, unsigned count);
 
-/* QS_E_KEYEXIST when it is there or, with `append`, not above all others. */
+/* QS_E_KEYEXIST when it is there or, with `append`, not above all others. *within as in struct put. */
 int qs_fixed_put(struct writer *writer, struct tree_state *sub, const struct qs_val *item,
-                 bool append);
+                 bool append, bool *within);
 
 /* QS_E_NOTFOUND. */
 int qs_fixed_delete(struct writer *writer, struct tree_state *sub, const struct qs_val *item);

@@ -43,6 +43,34 @@ int qs_dup_last(struct cursor *cursor);
 int qs_dup_next(struct cursor *cursor);
 int qs_dup_prev(struct cursor *cursor);
 
+/* The common case of a step within the key, with the duplicate: true when it lies in the same set or leaf
+ * and nothing is in the way; false, nothing changed, otherwise. */
+static inline bool qs_dup_step(struct cursor *c, bool forward, struct qs_val *value)
+{
+    struct dup_pos *d = c->dup;
+    unsigned one =
+        forward ? 1 : -1u; /* before the first, the number wraps round and is too large */
+    if (c->state != CURSOR_LIVE || d->deleted || d->past || (forward && d->tree_end))
+        return false;
+    if (!d->large) {
+        if (d->index + one >= d->set.count)
+            return false;
+        d->index += one;
+        *value = qs_set_item(&d->set, d->index);
+    } else {
+        const struct page *page = d->sub.pos.image.base;
+        unsigned i = d->sub.pos.base_i + one;
+        struct entry entry;
+        if (d->sub.pos.image.delta != NULL || i >= page->count)
+            return false;
+        d->sub.pos.base_i = (uint16_t)i;
+        qs_leaf_get(&d->sub.pos, &entry);
+        *value = (struct qs_val){entry.key_size, entry.key};
+    }
+    d->at_end = d->tree_end = false;
+    return true;
+}
+
 /* First duplicate >= `value`; QS_E_NOTFOUND: there is none, it is past the last. */
 int qs_dup_seek(struct cursor *cursor, const struct qs_val *value, bool *equal);
 

@@ -74,19 +74,21 @@ static int store_rest(struct job *job, struct tree_state *sub)
 static int remove_from_large(struct job *job, bool *rest)
 {
     struct tree_state sub;
-    struct key_place place;
+    int rc = 0;
     qs_dup_open(&sub, job->tree, &job->place->old);
-    int rc = qs_place_find(&job->w->view, &sub, job->value->data, job->value->size, &place);
-    if (rc != 0 || !place.exists)
-        return rc != 0 ? rc : QS_E_NOTFOUND;
     *rest = sub.record.entries > 1;
-    if (!*rest)
-        return 0;
-    job->tree->dirty = job->w->changed = true;
+    if (!*rest) {
+        struct key_place place;
+        rc = qs_place_find(&job->w->view, &sub, job->value->data, job->value->size, &place);
+        return rc == 0 && !place.exists ? QS_E_NOTFOUND : rc;
+    }
     struct del del = {job->value->data, job->value->size, NULL, false};
     rc = qs_leaf_kind(&sub.record) == PAGE_FIXED ? qs_fixed_delete(job->w, &sub, job->value)
                                                  : qs_tree_delete(job->w, &sub, &del);
-    return rc == 0 ? store_rest(job, &sub) : rc;
+    if (rc != 0)
+        return rc;
+    job->tree->dirty = job->w->changed = true;
+    return store_rest(job, &sub);
 }
 
 static int remove_from_small(struct job *job, bool *rest)
@@ -130,6 +132,6 @@ int qs_dup_remove(struct writer *w, struct tree_state *tree, struct key_place *p
                                                       : remove_from_small(&job, rest);
     if (rc != 0 || !*rest)
         return rc;
-    tree->insert_pid = tree->append_pid = QS_PAGEID_NONE;
+    tree->insert_pid = tree->append_pid = tree->dup_pid = QS_PAGEID_NONE;
     return qs_cursors_dup_deleted(tree, key, key_size, &removed);
 }

@@ -68,6 +68,7 @@ static int split(struct writer *w, struct tree_state *sub, struct path *path, st
     note_size(left);
     note_size(right);
     sub->record.leaf_pages++;
+    sub->insert_pid = at < keep ? path->leaf : pid;
     const void *key;
     size_t key_size;
     qs_key_separator(sub->order, qs_fixed_item(page, page->count - 1u), item->size,
@@ -75,15 +76,17 @@ static int split(struct writer *w, struct tree_state *sub, struct path *path, st
     return qs_tree_promote(w, sub, path, key, key_size, pid);
 }
 
-int qs_fixed_put(struct writer *w, struct tree_state *sub, const struct qs_val *item, bool append)
+int qs_fixed_put(struct writer *w, struct tree_state *sub, const struct qs_val *item, bool append,
+                 bool *within)
 {
     struct key_place place;
     struct version *v;
-    bool last = true;
+    bool last;
     int rc = qs_place_find(&w->view, sub, item->data, item->size, &place);
-    if (rc == 0 && append && !place.exists)
+    if (rc == 0)
         rc = qs_place_is_last(w, sub, &place, &last);
-    if (rc == 0 && (place.exists || !last))
+    *within = !last;
+    if (rc == 0 && (place.exists || (append && !last)))
         rc = QS_E_KEYEXIST;
     if (rc == 0)
         rc = qs_writer_leaf(w, place.path.leaf, &v);
@@ -94,6 +97,7 @@ int qs_fixed_put(struct writer *w, struct tree_state *sub, const struct qs_val *
     struct qs_val value = {item->size, memcpy(copy, item->data, item->size)};
     unsigned at = place.pos.base_i;
     sub->record.entries++;
+    sub->insert_pid = place.path.leaf;
     if (v->page->count == qs_fixed_capacity(item->size))
         return split(w, sub, &place.path, v, at, &value);
     qs_fixed_insert(v->page, at, value.data, 1);

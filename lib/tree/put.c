@@ -141,6 +141,7 @@ static bool append_behind(struct writer *w, struct tree_state *tree, const struc
     tree->record.entries++;
     tree->insert_pid = tree->append_pid;
     tree->insert_index = count;
+    tree->dup_pid = QS_PAGEID_NONE;
     return true;
 }
 
@@ -156,9 +157,9 @@ static void note_append(struct job *job)
 
 int qs_tree_put(struct writer *w, struct tree_state *tree, struct put *put)
 {
-    if (append_behind(w, tree, put))
+    if (append_behind(w, tree, put) || qs_dup_append(w, tree, put))
         return 0;
-    tree->append_pid = QS_PAGEID_NONE;
+    tree->append_pid = tree->dup_pid = QS_PAGEID_NONE;
     struct job job; /* the path alone is some hundred bytes: what is used is set */
     job.w = w;
     job.tree = tree;

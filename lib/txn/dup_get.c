@@ -209,12 +209,14 @@ int qs_dup_cursor_get(struct cursor *c, struct qs_val *key, struct qs_val *value
                       enum qs_cursor_op op)
 {
     struct dup_pos *d = c->dup;
-    /* The common step: one on in a small set. */
-    if (op == QS_NEXT && c->state == CURSOR_LIVE && !d->large && !d->deleted && !d->past &&
-        !d->tree_end && d->index + 1 < d->set.count) {
-        d->index++;
-        d->at_end = false;
-        return hand_out(c, key, value);
+    struct qs_val stepped;
+    bool step = op == QS_NEXT || op == QS_PREV || op == QS_NEXT_DUP || op == QS_PREV_DUP;
+    if (step && qs_dup_step(c, op == QS_NEXT || op == QS_NEXT_DUP, &stepped)) {
+        if (key != NULL)
+            *key = (struct qs_val){d->key_size, d->key};
+        if (value != NULL)
+            *value = stepped;
+        return 0;
     }
     int rc = qs_cursor_restore(c);
     if (rc == 0)

@@ -102,7 +102,8 @@ static int copy_trees(struct qs_txn *parent, struct qs_txn *child)
             return ENOMEM;
         *child->tree[i] = *parent->tree[i];
         child->tree[i]->state.cursors = NULL;
-        child->tree[i]->state.append_pid = QS_PAGEID_NONE; /* a page of the parent's level */
+        /* pages of the parent's level */
+        child->tree[i]->state.append_pid = child->tree[i]->state.dup_pid = QS_PAGEID_NONE;
         int rc = mark_cursors(parent, child, i);
         if (rc != 0)
             return rc;

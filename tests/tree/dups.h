@@ -339,10 +339,34 @@ static inline void put_many(unsigned k)
     qs_cursor_close(cursor);
 }
 
+/* A pair whose key and value lie in pages of the environment: first values of one key go to another, or
+ * another value to the same. */
+static inline void put_borrowed(unsigned k)
+{
+    struct qs_cursor *cursor;
+    struct qs_val key = val_of(&w.key[k]), value;
+    unsigned v = next_value(w.there, k, 0), other = below(w.values), to = below(KEYS);
+    if (v == VALUES)
+        return;
+    cr_assert(qs_cursor_open(w.txn, w.tree, &cursor) == 0);
+    cr_assert(qs_cursor_get(cursor, &key, &value, QS_SET_KEY) == 0);
+    qs_cursor_close(cursor);
+    if (below(2) == 0) {
+        value = val_of(&w.value[other]);
+        w.there[k][other] = true;
+    } else {
+        key = val_of(&w.key[to]);
+        w.there[to][v] = true;
+    }
+    cr_assert(qs_put(w.txn, w.tree, &key, &value, 0) == 0);
+}
+
 static inline void change(unsigned put_percent)
 {
     unsigned k = below(KEYS) * below(KEYS) / KEYS, v = below(w.values); /* some keys get most */
-    if (below(100) < put_percent)
+    if (below(100) < put_percent && below(8) == 0)
+        put_borrowed(k);
+    else if (below(100) < put_percent)
         put(k, v);
     else if (below(400) == 0)
         del_key(k);
