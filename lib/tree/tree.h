@@ -5,8 +5,8 @@
  * but for large values, which go to their page runs at once.
  * Threads: reading with any view; changing under the writer mutex.
  * Errors common to all: QS_E_CORRUPTED, QS_E_PAGE_NOTFOUND, ENOMEM. An error of a changing function
- * other than QS_E_KEYEXIST, QS_E_NOTFOUND and QS_E_INCOMPATIBLE leaves the tree half changed: the
- * transaction must be aborted.
+ * other than QS_E_KEYEXIST, QS_E_NOTFOUND, QS_E_INCOMPATIBLE, QS_E_BAD_VALSIZE and EINVAL leaves the
+ * tree half changed: the transaction must be aborted.
  */
 #ifndef QS_TREE_TREE_H
 #define QS_TREE_TREE_H
