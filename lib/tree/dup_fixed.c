@@ -81,7 +81,7 @@ int qs_fixed_put(struct writer *w, struct tree_state *sub, const struct qs_val *
 {
     struct key_place place;
     struct version *v;
-    bool last;
+    bool last = false;
     int rc = qs_place_find(&w->view, sub, item->data, item->size, &place);
     if (rc == 0)
         rc = qs_place_is_last(w, sub, &place, &last);
