@@ -221,37 +221,54 @@ int mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_o
         qs_cursor_get(cursor->qs, qs_compat_val(key), qs_compat_val(data), (enum qs_cursor_op)op));
 }
 
-/* MDB_MULTIPLE is for DUPFIXED trees, which are not in the engine yet. LMDB clears the count that
- * it would report in before it looks at the tree. */
-static int put_multiple(MDB_val *data)
+/* What both ways of putting ask first, in LMDB's order; a code of LMDB's. */
+static int ready_to_put(MDB_cursor *cursor, const MDB_val *key, const MDB_val *data)
 {
+    int rc;
+
+    if (cursor->txn->state & TXN_RDONLY)
+        return EACCES;
+    if (qs_compat_txn_blocked(cursor->txn))
+        return MDB_BAD_TXN;
+    rc = qs_compat_put_sizes(cursor->tree_flags, key, data);
+    if (rc != 0)
+        return qs_compat_error(rc);
+    return ready(cursor);
+}
+
+/* data[0] is the first of data[1].mv_size items. LMDB clears that count before it looks at anything. */
+static int put_multiple(MDB_cursor *cursor, const MDB_val *key, MDB_val *data, unsigned flags)
+{
+    const unsigned needed = MDB_DUPSORT | MDB_DUPFIXED;
+    size_t count = data[1].mv_size;
+    int rc;
+
     data[1].mv_size = 0;
-    return MDB_INCOMPATIBLE;
+    if ((cursor->tree_flags & needed) != needed)
+        return MDB_INCOMPATIBLE;
+    rc = ready_to_put(cursor, key, data);
+    if (rc != 0)
+        return rc;
+    rc = qs_cursor_put_multiple(cursor->qs, qs_compat_val_const(key), qs_compat_val(data), &count,
+                                flags);
+    data[1].mv_size = count;
+    return qs_compat_error(rc);
 }
 
 int mdb_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data, unsigned int flags)
 {
     unsigned put_flags = qs_compat_put_flags(flags);
-    MDB_txn *txn;
     int rc;
 
     if (cursor == NULL || key == NULL || data == NULL)
         return EINVAL;
-    if (flags & MDB_MULTIPLE)
-        return put_multiple(data);
-    txn = cursor->txn;
-    if (txn->state & TXN_RDONLY)
-        return EACCES;
-    if (qs_compat_txn_blocked(txn))
-        return MDB_BAD_TXN;
-    rc = qs_compat_put_sizes(cursor->tree_flags, key, data);
-    if (rc != 0)
-        return qs_compat_error(rc);
-    rc = ready(cursor);
-    if (rc != 0)
-        return rc;
     if (flags != MDB_CURRENT) /* with anything beside it, it means nothing */
         put_flags &= ~(unsigned)QS_CURRENT;
+    if (flags & MDB_MULTIPLE)
+        return put_multiple(cursor, key, data, put_flags);
+    rc = ready_to_put(cursor, key, data);
+    if (rc != 0)
+        return rc;
     return qs_compat_error(
         qs_cursor_put(cursor->qs, qs_compat_val_const(key), qs_compat_val(data), put_flags));
 }

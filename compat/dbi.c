@@ -19,12 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Trees with duplicates are not in the engine yet; everything that would make one asks here. */
-static bool kind_is_there(unsigned flags)
-{
-    return (flags & COMPAT_DUP_FLAGS) == 0;
-}
-
 static int check_main(MDB_txn *txn, struct handle *handle)
 {
     struct qs_tree *tree = qs_compat_handle_tree(handle);
@@ -74,8 +68,6 @@ static int open_main(MDB_txn *txn, unsigned flags, MDB_dbi *dbi)
         return qs_compat_error(rc);
     added = flags & COMPAT_TREE_FLAGS & ~txn->main_flags;
     if (added != 0 && !(txn->state & TXN_RDONLY)) {
-        if (!kind_is_there(added))
-            return MDB_INCOMPATIBLE;
         rc = qs_tree_open(txn->qs, NULL, added, &tree);
         if (rc != 0)
             return qs_compat_error(rc);
@@ -125,8 +117,6 @@ static int find_tree(MDB_txn *txn, const char *name, unsigned flags, struct qs_t
         return EACCES;
     if (name_bytes > COMPAT_KEY_MAX)
         return MDB_BAD_VALSIZE;
-    if (!kind_is_there(flags))
-        return MDB_INCOMPATIBLE;
     return qs_compat_error(
         qs_tree_open(txn->qs, name, (flags & COMPAT_TREE_FLAGS) | QS_TREE_CREATE, tree));
 }

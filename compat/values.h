@@ -42,7 +42,6 @@ static_assert((int)MDB_PREV_MULTIPLE == (int)QS_PREV_MULTIPLE, "same operations"
 /* The persistent flags of a tree are the same bits in both, because they are stored. */
 #define COMPAT_TREE_FLAGS                                                                          \
     (MDB_REVERSEKEY | MDB_DUPSORT | MDB_INTEGERKEY | MDB_DUPFIXED | MDB_INTEGERDUP | MDB_REVERSEDUP)
-#define COMPAT_DUP_FLAGS (MDB_DUPSORT | MDB_DUPFIXED | MDB_INTEGERDUP | MDB_REVERSEDUP)
 
 static_assert(MDB_REVERSEKEY == QS_REVERSEKEY && MDB_DUPSORT == QS_DUPSORT, "same bits");
 static_assert(MDB_INTEGERKEY == QS_INTEGERKEY && MDB_DUPFIXED == QS_DUPFIXED, "same bits");

@@ -284,6 +284,12 @@ int qs_cursor_put(struct qs_cursor *cursor, const struct qs_val *key, struct qs_
  * EACCES, EINVAL (unpositioned), QS_E_NOTFOUND (past the end), QS_E_INCOMPATIBLE as qs_del(). */
 int qs_cursor_del(struct qs_cursor *cursor, unsigned flags);
 
+/* Puts `*count` values of item->size bytes, which lie one behind the other at item->data, as by
+ * qs_cursor_put() each (0 counts as 1). `*count` becomes the number that were put, item->data the last
+ * one looked at. QS_E_INCOMPATIBLE without QS_DUPSORT and QS_DUPFIXED. */
+int qs_cursor_put_multiple(struct qs_cursor *cursor, const struct qs_val *key, struct qs_val *item,
+                           size_t *count, unsigned flags);
+
 /* Number of duplicates of the current key. QS_E_INCOMPATIBLE without QS_DUPSORT. */
 int qs_cursor_count(struct qs_cursor *cursor, size_t *count);
 

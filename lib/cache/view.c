@@ -24,7 +24,7 @@ static int verify(const struct view *view, pageid_t pid, struct map_entry *entry
         return QS_CORRUPT();
     const struct page *page = qs_store_page(view->map->store, pgno);
     if (!qs_page_verify(page) || page->pid != pid || page->size != QS_PAGE_BYTES ||
-        (page->kind != PAGE_LEAF && page->kind != PAGE_INNER) ||
+        (page->kind != PAGE_LEAF && page->kind != PAGE_INNER && page->kind != PAGE_FIXED) ||
         !qs_page_check(page, ORDER_BYTES, false))
         return QS_CORRUPT();
     /* relaxed: the bit only says that bytes which never change are good; a lost race repeats it */

@@ -125,7 +125,7 @@ static int write_image(struct job *job, const struct version *v, pageid_t pid, u
     if (rc != 0)
         return rc;
     qs_writer_image(job->w, v, &merged);
-    if (merged.base->kind == PAGE_INNER) {
+    if (merged.base->kind != PAGE_LEAF) {
         memcpy(image, merged.base, QS_PAGE_BYTES);
     } else {
         /* Rebuilt even when whole, so that records lie packed and in key order. */

@@ -75,16 +75,21 @@ enum log_op_kind {
     LOG_OP_DROP = 5,   /* remove it */
     LOG_OP_PUT = 6,    /* store key and value */
     LOG_OP_LARGE = 7,  /* the same; value = struct large_ref of a run written before the record */
-    LOG_OP_DELETE = 8, /* remove key */
+    LOG_OP_DELETE = 8, /* remove key, with all its duplicates or one */
     LOG_OP_SIZE = 9,   /* the map size grew: value = bytes, u64 */
 };
 
-/* LOG_OP_LARGE: the same transaction gave the run back later on, so other things may lie there. */
-#define LOG_OP_GONE 1u
+enum log_op_flag {
+    LOG_OP_GONE =
+        1, /* LOG_OP_LARGE: the same transaction gave the run back later on, so other things
+                           may lie there */
+    LOG_OP_CURRENT = 2, /* LOG_OP_PUT, with duplicates: the value replaces the only one there is */
+    LOG_OP_PAIR = 4,    /* LOG_OP_DELETE, with duplicates: only this value */
+};
 
 struct log_op {
     uint8_t kind;        /* enum log_op_kind */
-    uint8_t flags;       /* LOG_OP_GONE */
+    uint8_t flags;       /* enum log_op_flag */
     uint16_t key_size;   /* bytes */
     uint32_t value_size; /* bytes */
 };

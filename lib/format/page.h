@@ -14,6 +14,17 @@
  * Leaf record:  u16 key size (bits 0-8) and flags (bits 9-15) | u16 value size | key | value
  * Inner record: u16 key size                                  | key (separator)
  *
+ * Fixed page (a leaf of a large set of duplicates that have one size): the items, in order, and nothing
+ * else; `item_size` stands in the place of `prefix`, heap == size, fence and garbage are 0.
+ *
+ *   32 | item[count]  `item_size` bytes each                                                    |
+ *      | ... free ...                                                                            |
+ *
+ * Set of duplicates in a leaf record's value (ENTRY_SET), any alignment, items in order:
+ *
+ *   items of one size   u16 item size | SET_FIXED  | item ...
+ *   others              u16 count | u16 end[count] | item ...     ends count from the first item's start
+ *
  * All integers are little-endian. la[] holds numbers (compare as unsigned), made from the normalized
  * key (page/key.h): big-endian value of its bytes prefix..prefix+3, zeros beyond its end. So la[] is
  * ascending, and equal la means: compare the keys. An inner page's entry 0 has an empty separator
@@ -31,6 +42,7 @@ enum page_kind {
     PAGE_INNER = 2,
     PAGE_ARRAY = 3,   /* node of a persistent array (format/array.h) */
     PAGE_PENDING = 4, /* pages waiting to be free (format/pending.h) */
+    PAGE_FIXED = 5,   /* leaf of a set of duplicates of one size */
 };
 
 struct page {
@@ -43,7 +55,10 @@ struct page {
     uint16_t size;       /* bytes of the page, header included, even: 4096 in the file */
     uint16_t heap;       /* offset of the lowest record; == size when there is none */
     uint16_t garbage;    /* dead bytes among the records */
-    uint16_t prefix;     /* leading normalized bytes that all keys here share; la follows them */
+    union {
+        uint16_t prefix;    /* leading normalized bytes that all keys here share; la follows them */
+        uint16_t item_size; /* fixed pages: bytes of an item */
+    };
     uint16_t fence; /* those that every key routed here must share (<= prefix when count > 0) */
     uint16_t order; /* order of the keys (enum key_order), so that a page is checked and
                             merged without knowing its tree */
@@ -58,7 +73,15 @@ enum entry_flag { /* bits 9-15 of a leaf record's first word, shifted down by 9 
                   ENTRY_TOMBSTONE = 0x01, /* mini-pages: the key is deleted; no value */
                   ENTRY_LARGE = 0x02,     /* the value is a struct large_ref */
                   ENTRY_TREE = 0x04,      /* the value is a struct tree_record: a named tree */
+                  ENTRY_SET = 0x08,       /* the value is a set of duplicates, see above */
+                  ENTRY_SET_TREE = 0x10,  /* the value is a struct tree_record: the key's duplicates
+                                             are the keys of that tree */
 };
+#define ENTRY_DUPS (ENTRY_SET | ENTRY_SET_TREE)
+
+#define SET_FIXED 0x8000u   /* in a set's first word: items of one size */
+#define SET_HEADER_BYTES 2u /* that word */
+#define SET_END_BYTES 2u    /* an item's end */
 
 /* A value too large for a leaf: where its page run lies. Runs hold nothing but the value. */
 struct large_ref {

@@ -1,5 +1,7 @@
 /* tree_record.h - what the catalog keeps of a tree; a named tree's record in the main tree, as users
  * see it when they read that record (LMDB shows the same 48 bytes).
+ * A large set of duplicates has one, too (ENTRY_SET_TREE): flags 0, and in `pad` the size of its items
+ * when its leaves are fixed pages.
  *
  *   0     4      6      8       16      24        32       40     48
  *   +-----+------+------+-------+-------+---------+--------+------+

@@ -1,6 +1,7 @@
 /* check_tree.c - the verifier's walk over trees: shape, order, fences, counts, large values. */
 #include "inspect/check.h"
 
+#include "tree/dup.h"
 #include "tree/path.h"
 #include "tree/writer.h"
 
@@ -12,6 +13,8 @@ struct walk {
     struct check *check;
     const char *name;                                           /* for findings */
     enum key_order order;                                       /* of its keys */
+    unsigned flags;                                             /* of the tree */
+    enum page_kind leaf_kind;                                   /* of its leaves */
     struct tree_record found;                                   /* what the walk counted */
     uint8_t last[QS_KEY_MAX];                                   /* the greatest key met */
     size_t last_size;                                           /* 0: none yet */
@@ -59,6 +62,73 @@ static void check_key(struct walk *walk, const struct entry *entry, const struct
     walk->last_size = entry->key_size;
 }
 
+/* Compares what a walk counted with what the tree's record says. */
+static void check_counts(struct walk *walk, const struct tree_record *record)
+{
+    const struct tree_record *found = &walk->found;
+    if (found->entries == record->entries && found->leaf_pages == record->leaf_pages &&
+        found->branch_pages == record->branch_pages &&
+        found->overflow_pages == record->overflow_pages)
+        return;
+    qs_check_fault(walk->check,
+                   "%s: counts %llu entries, %llu leaves, %llu inner pages, %llu overflow "
+                   "pages; its record says %llu, %llu, %llu, %llu",
+                   walk->name, (unsigned long long)found->entries,
+                   (unsigned long long)found->leaf_pages, (unsigned long long)found->branch_pages,
+                   (unsigned long long)found->overflow_pages, (unsigned long long)record->entries,
+                   (unsigned long long)record->leaf_pages, (unsigned long long)record->branch_pages,
+                   (unsigned long long)record->overflow_pages);
+}
+
+static void walk_page(struct walk *walk, const struct place *place);
+
+static void walk_from_root(struct walk *walk, const struct tree_record *record)
+{
+    struct place root = {.pid = (pageid_t)record->root, .level = record->depth - 1u};
+    if (record->depth == 0 || record->depth > PATH_STEPS_MAX || record->root > UINT32_MAX)
+        qs_check_fault(walk->check, "%s: impossible root or depth", walk->name);
+    else
+        walk_page(walk, &root);
+    check_counts(walk, record);
+}
+
+/* The duplicates of one key; their number counts for the tree. */
+static void check_dups(struct walk *walk, const struct entry *entry, const struct place *place)
+{
+    enum key_order order = qs_dup_order(walk->flags);
+    if ((walk->flags & QS_DUPSORT) == 0) {
+        qs_check_fault(walk->check, "%s: duplicates in page id %u", walk->name, place->pid);
+    } else if ((entry->flags & ENTRY_SET_TREE) != 0) {
+        struct tree_record record;
+        memcpy(&record, entry->value, sizeof record);
+        struct walk sub = {.check = walk->check, .name = walk->name, .order = order};
+        sub.leaf_kind = qs_leaf_kind(&record);
+        walk_from_root(&sub, &record);
+        walk->found.entries += sub.found.entries - 1;
+    } else {
+        struct set set;
+        qs_dup_set(&set, entry);
+        for (unsigned i = 1; i < set.count; i++) {
+            struct qs_val a = qs_set_item(&set, i - 1), b = qs_set_item(&set, i);
+            if (qs_key_compare(order, a.data, a.size, b.data, b.size) >= 0)
+                qs_check_fault(walk->check, "%s: duplicates out of order in page id %u", walk->name,
+                               place->pid);
+        }
+        walk->found.entries += set.count - 1u;
+    }
+}
+
+static void check_fixed(struct walk *walk, const struct page *page, const struct place *place)
+{
+    walk->found.leaf_pages++;
+    walk->found.entries += page->count;
+    for (unsigned i = 0; i < page->count; i++) {
+        struct entry entry;
+        qs_fixed_entry(page, i, &entry);
+        check_key(walk, &entry, place);
+    }
+}
+
 static void check_leaf(struct walk *walk, const struct page *page, const struct place *place)
 {
     walk->found.leaf_pages++;
@@ -71,6 +141,8 @@ static void check_leaf(struct walk *walk, const struct page *page, const struct 
             qs_check_fault(walk->check, "%s: a tombstone in page id %u", walk->name, place->pid);
         if ((entry.flags & ENTRY_LARGE) != 0)
             check_large(walk, &entry);
+        if ((entry.flags & ENTRY_DUPS) != 0)
+            check_dups(walk, &entry, place);
         if ((entry.flags & ENTRY_TREE) != 0 && walk->named != NULL)
             walk->named(walk, &entry);
     }
@@ -82,7 +154,7 @@ static const struct page *take_page(struct walk *walk, const struct place *place
     struct check *check = walk->check;
     struct image image;
     uint64_t word;
-    int rc = qs_path_page(&check->file.view, place->pid, place->level, &image);
+    int rc = qs_path_page(&check->file.view, place->pid, place->level, walk->leaf_kind, &image);
     if (rc == 0)
         rc = qs_map_base(&check->file.map, place->pid, &word);
     if (rc != 0 || place->pid >= check->file.meta.next_pid) {
@@ -112,7 +184,10 @@ static void walk_page(struct walk *walk, const struct place *place)
     if (page == NULL)
         return;
     if (place->level == 0) {
-        check_leaf(walk, page, place);
+        if (page->kind == PAGE_FIXED)
+            check_fixed(walk, page, place);
+        else
+            check_leaf(walk, page, place);
         return;
     }
     walk->found.branch_pages++;
@@ -129,29 +204,18 @@ static void walk_page(struct walk *walk, const struct place *place)
 static void walk_tree(struct check *check, const char *name, const struct tree_record *record,
                       int (*named)(struct walk *walk, const struct entry *entry))
 {
-    struct walk walk = {
-        .check = check, .name = name, .order = qs_tree_order(record->flags), .named = named};
+    struct walk walk = {.check = check,
+                        .name = name,
+                        .order = qs_tree_order(record->flags),
+                        .flags = record->flags,
+                        .leaf_kind = PAGE_LEAF,
+                        .named = named};
     check->report->trees++;
-    if (record->root != TREE_ROOT_NONE) {
-        struct place root = {.pid = (pageid_t)record->root, .level = record->depth - 1u};
-        if (record->depth == 0 || record->depth > PATH_STEPS_MAX || record->root > UINT32_MAX)
-            qs_check_fault(check, "%s: impossible root or depth", name);
-        else
-            walk_page(&walk, &root);
-    }
+    if (record->root != TREE_ROOT_NONE)
+        walk_from_root(&walk, record);
+    else
+        check_counts(&walk, record);
     check->report->entries += walk.found.entries;
-    if (walk.found.entries != record->entries || walk.found.leaf_pages != record->leaf_pages ||
-        walk.found.branch_pages != record->branch_pages ||
-        walk.found.overflow_pages != record->overflow_pages)
-        qs_check_fault(
-            check,
-            "%s: counts %llu entries, %llu leaves, %llu inner pages, %llu overflow "
-            "pages; its record says %llu, %llu, %llu, %llu",
-            name, (unsigned long long)walk.found.entries, (unsigned long long)walk.found.leaf_pages,
-            (unsigned long long)walk.found.branch_pages,
-            (unsigned long long)walk.found.overflow_pages, (unsigned long long)record->entries,
-            (unsigned long long)record->leaf_pages, (unsigned long long)record->branch_pages,
-            (unsigned long long)record->overflow_pages);
 }
 
 static int walk_named(struct walk *walk, const struct entry *entry)

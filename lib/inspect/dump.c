@@ -4,6 +4,7 @@
 #include "format/pending.h"
 #include "store/array.h"
 #include "tree/cursor.h"
+#include "tree/dup.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -71,6 +72,43 @@ static void print_bytes(const void *bytes, size_t size)
         printf("... (%zu)", size);
 }
 
+/* The first bytes of the value, or what its flags say of it. */
+static void print_value(const struct entry *entry)
+{
+    if ((entry->flags & ENTRY_DUPS) == 0) {
+        print_bytes(entry->value, entry->value_size);
+        printf((entry->flags & ENTRY_LARGE) != 0  ? " large\n"
+               : (entry->flags & ENTRY_TREE) != 0 ? " tree\n"
+                                                  : "\n");
+        return;
+    }
+    struct set set;
+    if ((entry->flags & ENTRY_SET_TREE) != 0) {
+        struct tree_record record;
+        memcpy(&record, entry->value, sizeof record);
+        printf("a set of %" PRIu64 ": depth %u, root page id %" PRIu64 "\n", record.entries,
+               record.depth, record.root);
+        return;
+    }
+    qs_dup_set(&set, entry);
+    printf("a set of %u:", set.count);
+    for (unsigned i = 0; i < set.count; i++) {
+        struct qs_val item = qs_set_item(&set, i);
+        putchar(' ');
+        print_bytes(item.data, item.size);
+    }
+    putchar('\n');
+}
+
+static void print_fixed(const struct page *page)
+{
+    for (unsigned i = 0; i < page->count; i++) {
+        printf("  %3u ", i);
+        print_bytes(qs_fixed_item(page, i), page->item_size);
+        putchar('\n');
+    }
+}
+
 static void print_leaf(const struct page *page)
 {
     for (unsigned i = 0; i < page->count; i++) {
@@ -79,10 +117,7 @@ static void print_leaf(const struct page *page)
         printf("  %3u ", i);
         print_bytes(entry.key, entry.key_size);
         printf(" = ");
-        print_bytes(entry.value, entry.value_size);
-        printf((entry.flags & ENTRY_LARGE) != 0  ? " large\n"
-               : (entry.flags & ENTRY_TREE) != 0 ? " tree\n"
-                                                 : "\n");
+        print_value(&entry);
     }
 }
 
@@ -99,21 +134,24 @@ static void print_inner(const struct page *page)
 
 int qs_dump_page(struct inspect *inspect, uint64_t pgno)
 {
-    static const char *const kinds[] = {"?", "leaf", "inner", "array", "pending"};
+    static const char *const kinds[] = {"?", "leaf", "inner", "array", "pending", "fixed"};
     const struct page *page = qs_store_page(inspect->store, pgno);
     if (page == NULL || pgno < META_PAGES)
         return QS_E_PAGE_NOTFOUND;
     bool intact = qs_page_verify(page);
     printf("page %" PRIu64 ": %s, %s, level %u, %u entries, checkpoint %" PRIu64 ", id %u\n", pgno,
-           intact ? "intact" : "DAMAGED", kinds[page->kind <= PAGE_PENDING ? page->kind : 0],
+           intact ? "intact" : "DAMAGED", kinds[page->kind <= PAGE_FIXED ? page->kind : 0],
            page->level, page->count, page->checkpoint, page->pid);
-    bool tree_page = page->kind == PAGE_LEAF || page->kind == PAGE_INNER;
+    bool tree_page =
+        page->kind == PAGE_LEAF || page->kind == PAGE_INNER || page->kind == PAGE_FIXED;
     if (!intact || !tree_page || page->size != QS_PAGE_BYTES ||
         !qs_page_check(page, (enum key_order)page->order, false))
         return 0;
     printf("  order %u, heap at %u, garbage %u, prefix %u, fence %u\n", page->order, page->heap,
            page->garbage, page->prefix, page->fence);
-    if (page->kind == PAGE_LEAF)
+    if (page->kind == PAGE_FIXED)
+        print_fixed(page);
+    else if (page->kind == PAGE_LEAF)
         print_leaf(page);
     else
         print_inner(page);

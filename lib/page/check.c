@@ -4,9 +4,12 @@
  * Invariants: checks P1-P7 of lib/page/README.md; P1-P5 (memory safety, including that of edits)
  *             always, P6 and P7 (order) when `deep`.
  */
+#include "page/fixed.h"
 #include "page/layout.h"
+#include "page/set.h"
 
 #include "base/crc32c.h"
+#include "format/tree_record.h"
 
 #define MAP_WORD_BITS 64u
 #define MAP_WORDS (QS_PAGE_BYTES / 2 / MAP_WORD_BITS)
@@ -67,13 +70,20 @@ static size_t check_leaf_record(const struct page *page, unsigned off)
     unsigned flags = load16(record) >> FLAGS_SHIFT;
     unsigned value_size = load16(record + 2);
 
-    if (key_size == 0 || (flags & ~(ENTRY_TOMBSTONE | ENTRY_LARGE | ENTRY_TREE)) != 0)
+    if (key_size == 0 || (flags & ~(ENTRY_TOMBSTONE | ENTRY_LARGE | ENTRY_TREE | ENTRY_DUPS)) != 0)
         return 0;
     if ((flags & ENTRY_TOMBSTONE) != 0 && value_size != 0)
         return 0;
     if ((flags & ENTRY_LARGE) != 0 && value_size != sizeof(struct large_ref))
         return 0;
-    return leaf_record_bytes(key_size, value_size);
+    if ((flags & ENTRY_SET_TREE) != 0 && value_size != sizeof(struct tree_record))
+        return 0;
+    size_t bytes = leaf_record_bytes(key_size, value_size);
+    if ((flags & ENTRY_SET) != 0 &&
+        (off + bytes > page->size ||
+         !qs_set_check(record + LEAF_RECORD_BYTES + key_size, value_size)))
+        return 0;
+    return bytes;
 }
 
 /* Bytes of the inner record at `off`, which entry `i` refers to; 0 when it is none. */
@@ -137,5 +147,7 @@ static bool check_order(const struct page *page, enum key_order order)
 
 bool qs_page_check(const struct page *page, enum key_order order, bool deep)
 {
+    if (page->kind == PAGE_FIXED)
+        return qs_fixed_check(page, order, deep);
     return check_header(page) && check_records(page) && (!deep || check_order(page, order));
 }

@@ -58,7 +58,8 @@ ALWAYS_INLINE size_t off_offset(const struct page *page, bool inner, unsigned i)
 /* Where the slots end and free space begins. */
 ALWAYS_INLINE size_t slots_end(const struct page *page)
 {
-    return PAGE_HEADER_BYTES + (size_t)page->count * slot_bytes(page_is_inner(page));
+    unsigned each = page->kind == PAGE_FIXED ? page->item_size : slot_bytes(page_is_inner(page));
+    return PAGE_HEADER_BYTES + (size_t)page->count * each;
 }
 
 ALWAYS_INLINE uint32_t la_get(const struct page *page, unsigned i)

@@ -7,6 +7,7 @@
 #include "tree/cursor.h"
 
 #include "base/error.h"
+#include "tree/dup_cursor.h"
 #include "tree/writer.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@ void qs_cursor_init(struct cursor *c, const struct view *view, const struct tree
     c->order = order;
     c->state = CURSOR_UNSET;
     c->deleted = false;
+    c->dup = NULL;
     c->next = NULL;
 }
 
@@ -106,9 +108,8 @@ int qs_cursor_seek(struct cursor *c, const void *key, size_t key_size, bool *equ
     return rc;
 }
 
-/* Makes a SAVED cursor LIVE (or END) again. Its item is there: whoever deletes one moves the cursors
- * that are on it. */
-static int restore(struct cursor *c)
+/* Its item is there: whoever deletes one moves the cursors that are on it. */
+int qs_cursor_restore(struct cursor *c)
 {
     if (c->state != CURSOR_SAVED)
         return 0;
@@ -117,12 +118,14 @@ static int restore(struct cursor *c)
     memcpy(key, c->key, c->key_size);
     int rc = qs_cursor_seek(c, key, c->key_size, &equal);
     c->deleted = deleted;
+    if (rc == 0 && c->dup != NULL)
+        rc = qs_dup_restore(c);
     return rc == QS_E_NOTFOUND ? 0 : rc;
 }
 
 int qs_cursor_next(struct cursor *c)
 {
-    int rc = restore(c);
+    int rc = qs_cursor_restore(c);
     if (rc != 0)
         return rc;
     if (c->state == CURSOR_UNSET)
@@ -143,7 +146,7 @@ int qs_cursor_next(struct cursor *c)
 
 int qs_cursor_prev(struct cursor *c)
 {
-    int rc = restore(c);
+    int rc = qs_cursor_restore(c);
     if (rc != 0)
         return rc;
     if (c->state == CURSOR_UNSET || c->state == CURSOR_END)
@@ -156,7 +159,7 @@ int qs_cursor_prev(struct cursor *c)
 
 int qs_cursor_entry(struct cursor *c, struct entry *entry)
 {
-    int rc = restore(c);
+    int rc = qs_cursor_restore(c);
     if (rc != 0)
         return rc;
     if (c->state == CURSOR_UNSET)
@@ -182,6 +185,9 @@ int qs_cursors_save(struct tree_state *tree)
             continue;
         struct entry entry;
         bool deleted = c->deleted;
+        int rc = c->dup != NULL ? qs_dup_save(c) : 0;
+        if (rc != 0)
+            return rc;
         qs_leaf_get(&c->pos, &entry);
         qs_cursor_place(c, entry.key, entry.key_size);
         c->deleted = deleted;
@@ -204,23 +210,55 @@ int qs_cursors_deleted(struct writer *w, struct tree_state *tree, const void *ke
         return 0;
     struct cursor successor;
     struct entry entry = {.key_size = 0};
+    struct qs_val value = {0, NULL};
     bool equal;
     qs_cursor_init(&successor, &w->view, &tree->record, tree->order);
     int rc = qs_cursor_seek(&successor, key, key_size, &equal);
     if (rc == 0)
         rc = qs_cursor_entry(&successor, &entry);
+    if (rc == 0 && c->dup != NULL)
+        rc = qs_tree_value(&w->view, &entry, &value);
     if (rc != 0 && rc != QS_E_NOTFOUND)
         return rc;
     for (; c != NULL; c = c->next) {
         if (!is_on(c, key, key_size))
             continue;
-        if (rc == 0)
-            qs_cursor_place(c, entry.key, entry.key_size);
-        else
+        if (rc != 0)
             c->state = CURSOR_END;
+        else if (c->dup != NULL)
+            qs_dup_place(c, entry.key, entry.key_size, &value);
+        else
+            qs_cursor_place(c, entry.key, entry.key_size);
         c->deleted = true;
+        if (c->dup != NULL)
+            c->dup->deleted = true;
     }
     return 0;
+}
+
+/* The successor is looked for at once: what is put later must not come between. */
+int qs_cursors_dup_deleted(struct tree_state *tree, const void *key, size_t key_size,
+                           const struct qs_val *value)
+{
+    for (struct cursor *c = tree->cursors; c != NULL; c = c->next) {
+        if (c->dup == NULL || !is_on(c, key, key_size) || !qs_dup_is_on(c->dup, value))
+            continue;
+        c->dup->deleted = true;
+        c->deleted = false; /* what its key followed is past telling */
+        int rc = qs_cursor_restore(c);
+        if (rc != 0)
+            return rc;
+        c->dup->at_end = c->dup->past;
+    }
+    return 0;
+}
+
+void qs_cursors_dup_moved(struct tree_state *tree, const struct qs_val *key,
+                          const struct qs_val *from, const struct qs_val *to)
+{
+    for (struct cursor *c = tree->cursors; c != NULL; c = c->next)
+        if (c->dup != NULL && is_on(c, key->data, key->size) && qs_dup_is_on(c->dup, from))
+            qs_dup_place(c, key->data, key->size, to);
 }
 
 void qs_cursors_unset(struct tree_state *tree)

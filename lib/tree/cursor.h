@@ -28,11 +28,14 @@ struct cursor {
     bool deleted;            /* LIVE, SAVED, END: the item it was on is gone */
     struct path path;        /* LIVE */
     struct leaf_pos pos;     /* LIVE */
+    struct dup_pos *dup;     /* where it is among the key's duplicates (dup_cursor.h); NULL: a tree
+                                without, or nobody asks */
     struct cursor *next;     /* in its tree_state's list (write transactions) */
     uint16_t key_size;       /* SAVED: bytes in `key` */
     uint8_t key[QS_KEY_MAX]; /* SAVED: the item it is on */
 };
 
+/* `dup` becomes NULL. */
 void qs_cursor_init(struct cursor *cursor, const struct view *view,
                     const struct tree_record *record, enum key_order order);
 
@@ -64,6 +67,9 @@ int qs_cursor_seek(struct cursor *cursor, const void *key, size_t key_size, bool
 /* The item: EINVAL when UNSET, QS_E_NOTFOUND at END. Makes a SAVED cursor LIVE again. */
 int qs_cursor_entry(struct cursor *cursor, struct entry *entry);
 
+/* Makes a SAVED cursor LIVE (or END) again. */
+int qs_cursor_restore(struct cursor *cursor);
+
 /* SAVED on `key`, which the caller knows to be in the tree. */
 void qs_cursor_place(struct cursor *cursor, const void *key, size_t key_size);
 
@@ -74,6 +80,12 @@ int qs_cursors_save(struct tree_state *tree);
 /* `key` was deleted: cursors that were on it go on to its successor, with `deleted` set. */
 int qs_cursors_deleted(struct writer *writer, struct tree_state *tree, const void *key,
                        size_t key_size);
+/* One of several duplicates of `key` was deleted: likewise, within the key. */
+int qs_cursors_dup_deleted(struct tree_state *tree, const void *key, size_t key_size,
+                           const struct qs_val *value);
+/* The duplicate `to` takes the place of `from`: cursors on that (SAVED) are on it. */
+void qs_cursors_dup_moved(struct tree_state *tree, const struct qs_val *key,
+                          const struct qs_val *from, const struct qs_val *to);
 /* The tree is empty: every cursor on it is UNSET. */
 void qs_cursors_unset(struct tree_state *tree);
 

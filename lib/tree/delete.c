@@ -3,58 +3,16 @@
 
 #include "base/error.h"
 #include "tree/cursor.h"
+#include "tree/dup.h"
 #include "tree/writer.h"
 
 #include <string.h>
 
-/* Removes the entry from the writer's own version: a delta keeps a tombstone (rule 3), a whole page
- * keeps nothing. A delta without room for the tombstone becomes whole. */
-static int remove_entry(struct writer *w, struct tree_state *tree, struct path *path,
-                        const struct entry *old)
-{
-    struct version *v;
-    int rc = qs_writer_leaf(w, path->leaf, &v);
-    if (rc != 0)
-        return rc;
-    uint16_t merged = (uint16_t)(v->merged_bytes - qs_entry_bytes(old->key_size, old->value_size));
-    uint16_t count = (uint16_t)(v->merged_count - 1);
-    struct entry tombstone = {w->input, w->input, old->key_size, 0, ENTRY_TOMBSTONE};
-    memcpy(w->input, old->key, old->key_size);
-    bool found;
-    unsigned i = qs_leaf_search(v->page, tree->order, w->input, old->key_size, &found);
-    bool done = true;
-    if (v->kind == VERSION_WHOLE)
-        qs_leaf_remove(v->page, i);
-    else if (found)
-        done = qs_leaf_replace(v->page, tree->order, i, &tombstone, &w->scratch);
-    else
-        done = qs_leaf_insert(v->page, tree->order, i, &tombstone, &w->scratch);
-    if (!done) {
-        struct version *whole, *replaced;
-        struct image image;
-        qs_writer_image(w, v, &image);
-        unsigned n = 0, all = qs_leaf_collect(&image, tree->order, w->entries);
-        for (unsigned e = 0; e < all; e++)
-            if (qs_key_compare(tree->order, w->entries[e].key, w->entries[e].key_size, w->input,
-                               old->key_size) != 0)
-                w->entries[n++] = w->entries[e];
-        unsigned fence = image.base->fence;
-        rc = qs_writer_replace(w, path->leaf, &whole, &replaced);
-        if (rc != 0)
-            return rc;
-        qs_leaf_build(whole->page, QS_PAGE_BYTES, tree->order, w->entries, n, fence);
-        qs_version_free(replaced);
-        v = whole;
-    }
-    v->merged_bytes = merged;
-    v->merged_count = count;
-    qs_writer_image(w, v, &path->image);
-    return 0;
-}
-
 static int release_value(struct writer *w, struct tree_state *tree, const struct entry *entry)
 {
     struct large_ref ref;
+    if ((entry->flags & ENTRY_DUPS) != 0)
+        return qs_dup_release(w, entry);
     if ((entry->flags & ENTRY_LARGE) == 0)
         return 0;
     if (entry->value_size != sizeof ref)
@@ -64,51 +22,61 @@ static int release_value(struct writer *w, struct tree_state *tree, const struct
     return qs_large_release(w, &ref);
 }
 
-int qs_tree_delete(struct writer *w, struct tree_state *tree, const void *key, size_t key_size,
-                   bool tree_record)
+/* What an entry counts for. */
+static uint64_t entries_of(const struct tree_state *tree, const struct entry *entry)
 {
-    struct path path;
-    struct entry old;
+    return (tree->record.flags & QS_DUPSORT) != 0 ? qs_dup_count(entry) : 1;
+}
+
+/* Removes the key with all it has. */
+static int remove_key(struct writer *w, struct tree_state *tree, struct key_place *place)
+{
     uint8_t saved_key[QS_KEY_MAX];
-    if (tree->record.root == TREE_ROOT_NONE || key_size > QS_KEY_MAX)
+    uint16_t key_size = place->old.key_size;
+    memcpy(saved_key, place->old.key, key_size);
+    tree->dirty = w->changed = true;
+    tree->insert_pid = tree->append_pid = tree->dup_pid = QS_PAGEID_NONE;
+    int rc = qs_cursors_save(tree);
+    if (rc != 0)
+        return rc;
+    uint64_t gone = entries_of(tree, &place->old);
+    if (tree->record.entries <= gone)
+        return qs_tree_empty(w, tree);
+    tree->record.entries -= gone;
+    rc = release_value(w, tree, &place->old);
+    if (rc == 0)
+        rc = qs_place_remove(w, tree, place);
+    return rc == 0 ? qs_cursors_deleted(w, tree, saved_key, key_size) : rc;
+}
+
+int qs_tree_delete(struct writer *w, struct tree_state *tree, const struct del *del)
+{
+    struct key_place place;
+    if (tree->record.root == TREE_ROOT_NONE || del->key_size > QS_KEY_MAX)
         return QS_E_NOTFOUND;
     int rc = qs_large_settle(w);
     if (rc == 0)
-        rc = qs_path_find(&path, &w->view, &tree->record, tree->order, PATH_KEY, key, key_size);
-    if (rc == 0)
-        rc = qs_leaf_lookup(&path.image, tree->order, key, key_size, &old);
-    if (rc == 0 && ((old.flags & ENTRY_TREE) != 0) != tree_record)
+        rc = qs_place_find(&w->view, tree, del->key, del->key_size, &place);
+    if (rc == 0 && !place.exists)
+        rc = QS_E_NOTFOUND;
+    if (rc == 0 && ((place.old.flags & ENTRY_TREE) != 0) != del->tree_record)
         rc = QS_E_INCOMPATIBLE;
-    if (rc != 0)
-        return rc;
-    memcpy(saved_key, key, key_size);
-    tree->dirty = w->changed = true;
-    tree->insert_pid = tree->append_pid = QS_PAGEID_NONE;
-    rc = qs_cursors_save(tree);
-    if (rc == 0)
-        rc = release_value(w, tree, &old);
-    if (rc != 0)
-        return rc;
-    if (--tree->record.entries == 0)
-        return qs_tree_empty(w, tree);
-    rc = remove_entry(w, tree, &path, &old);
-    if (rc == 0)
-        rc = qs_leaf_shrink(w, tree, &path);
-    return rc == 0 ? qs_cursors_deleted(w, tree, saved_key, key_size) : rc;
+    bool rest = false;
+    if (rc == 0 && del->value != NULL && (tree->record.flags & QS_DUPSORT) != 0)
+        rc = qs_dup_remove(w, tree, &place, del->value, &rest);
+    return rc == 0 && !rest ? remove_key(w, tree, &place) : rc;
 }
 
 /* Gives back the pages and runs below page `pid` of `level`, itself included. */
 static int empty_page(struct writer *w, struct tree_state *tree, pageid_t pid, unsigned level)
 {
     struct image image;
-    int rc = qs_path_page(&w->view, pid, level, &image);
+    int rc = qs_path_page(&w->view, pid, level, qs_leaf_kind(&tree->record), &image);
     for (unsigned i = 0; rc == 0 && level > 0 && i < image.base->count; i++)
         rc = empty_page(w, tree, qs_inner_child(image.base, i), level - 1);
-    /* A tree of one leaf is emptied by its last delete, whose run is released already; with overflow
-     * pages counted out there is nothing to look for. */
     struct leaf_pos pos;
-    bool more = rc == 0 && level == 0 && tree->record.overflow_pages > 0 &&
-                qs_leaf_first(&pos, &image, tree->order);
+    bool look = tree->record.overflow_pages > 0 || (tree->record.flags & QS_DUPSORT) != 0;
+    bool more = rc == 0 && level == 0 && look && qs_leaf_first(&pos, &image, tree->order);
     for (; rc == 0 && more; more = qs_leaf_next(&pos, tree->order)) {
         struct entry entry;
         qs_leaf_get(&pos, &entry);
@@ -129,7 +97,7 @@ int qs_tree_empty(struct writer *w, struct tree_state *tree)
     tree->record.depth = 0;
     tree->record.branch_pages = tree->record.leaf_pages = 0;
     tree->record.overflow_pages = tree->record.entries = 0;
-    tree->insert_pid = tree->append_pid = QS_PAGEID_NONE;
+    tree->insert_pid = tree->append_pid = tree->dup_pid = QS_PAGEID_NONE;
     tree->dirty = w->changed = true;
     return 0;
 }

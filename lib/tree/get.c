@@ -2,6 +2,7 @@
 #include "tree/tree.h"
 
 #include "base/error.h"
+#include "tree/dup.h"
 #include "tree/path.h"
 #include "tree/writer.h"
 
@@ -22,12 +23,12 @@ int qs_tree_get(const struct view *view, const struct tree_record *record, enum 
     pageid_t pid = (pageid_t)record->root;
     struct image image;
     for (unsigned level = record->depth; level-- > 1;) {
-        int rc = qs_path_page(view, pid, level, &image);
+        int rc = qs_path_page(view, pid, level, PAGE_LEAF, &image);
         if (rc != 0)
             return rc;
         pid = qs_inner_child(image.base, qs_inner_search(image.base, order, key, key_size));
     }
-    int rc = qs_path_page(view, pid, 0, &image);
+    int rc = qs_path_page(view, pid, 0, PAGE_LEAF, &image);
     if (rc != 0)
         return rc;
     return qs_leaf_lookup(&image, order, key, key_size, entry);
@@ -35,10 +36,12 @@ int qs_tree_get(const struct view *view, const struct tree_record *record, enum 
 
 int qs_tree_value(const struct view *view, const struct entry *entry, struct qs_val *value)
 {
-    if ((entry->flags & ENTRY_LARGE) == 0) {
+    if ((entry->flags & (ENTRY_LARGE | ENTRY_DUPS)) == 0) {
         *value = (struct qs_val){entry->value_size, entry->value};
         return 0;
     }
+    if ((entry->flags & ENTRY_DUPS) != 0)
+        return qs_dup_value(view, entry, value);
     struct large_ref ref;
     if (entry->value_size != sizeof ref)
         return QS_CORRUPT();

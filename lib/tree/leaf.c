@@ -66,7 +66,9 @@ bool qs_leaf_seek(struct leaf_pos *pos, const struct image *image, enum key_orde
 {
     bool in_base, in_delta = false;
     pos->image = *image;
-    pos->base_i = (uint16_t)qs_leaf_search(image->base, order, key, key_size, &in_base);
+    pos->base_i = (uint16_t)(image->base->kind == PAGE_FIXED
+                                 ? qs_fixed_search(image->base, order, key, key_size, &in_base)
+                                 : qs_leaf_search(image->base, order, key, key_size, &in_base));
     pos->delta_i = 0;
     if (image->delta == NULL) {
         pos->order = pos->base_i < image->base->count ? 1 : LEAF_END;

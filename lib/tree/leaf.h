@@ -1,4 +1,5 @@
-/* leaf.h - a leaf as a view sees it: base page and delta read as one ordered sequence.
+/* leaf.h - a leaf as a view sees it: base page and delta read as one ordered sequence. A fixed page
+ * (page/fixed.h) has no delta; what looks keys up or collects entries is not for it.
  *
  * An entry of the delta stands for the base's entry of the same key (rule 3); tombstones hide it.
  * Threads: any; pages behind an image do not change while it is used.
@@ -7,6 +8,7 @@
 #define QS_TREE_LEAF_H
 
 #include "cache/view.h"
+#include "page/fixed.h"
 
 /* A place in the merged sequence: on a live entry, or at the end. */
 struct leaf_pos {
@@ -38,7 +40,9 @@ static inline bool qs_leaf_at_end(const struct leaf_pos *pos)
 /* The entry at `pos`, which is not at the end. */
 static inline void qs_leaf_get(const struct leaf_pos *pos, struct entry *entry)
 {
-    if (pos->order > 0)
+    if (pos->order > 0 && pos->image.base->kind == PAGE_FIXED)
+        qs_fixed_entry(pos->image.base, pos->base_i, entry);
+    else if (pos->order > 0)
         qs_leaf_entry(pos->image.base, pos->base_i, entry);
     else
         qs_leaf_entry(pos->image.delta, pos->delta_i, entry);

@@ -8,6 +8,7 @@
 #include "tree/structure.h"
 
 #include "base/error.h"
+#include "page/fixed.h"
 #include "tree/writer.h"
 
 #include <string.h>
@@ -29,9 +30,9 @@ static int find_pair(struct writer *w, const struct path *path, unsigned step, s
     pair->left_index = index > 0 ? index - 1 : 0;
     pair->left = qs_inner_child(parent, pair->left_index);
     pair->right = qs_inner_child(parent, pair->left_index + 1);
-    int rc = qs_path_page(&w->view, pair->left, level, &pair->left_image);
+    int rc = qs_path_page(&w->view, pair->left, level, path->leaf_kind, &pair->left_image);
     if (rc == 0)
-        rc = qs_path_page(&w->view, pair->right, level, &pair->right_image);
+        rc = qs_path_page(&w->view, pair->right, level, path->leaf_kind, &pair->right_image);
     return rc;
 }
 
@@ -63,17 +64,30 @@ static unsigned pair_fence(const struct path *path, const struct pair *pair, enu
     return qs_path_fence(order, &low, &high);
 }
 
+/* The entries of both leaves in one page. */
+static void join_leaves(struct writer *w, const struct tree_state *tree, const struct path *path,
+                        const struct pair *pair, struct page *to)
+{
+    const struct page *left = pair->left_image.base, *right = pair->right_image.base;
+    if (left->kind == PAGE_FIXED) {
+        qs_fixed_build(to, tree->order, left->item_size, qs_fixed_item(left, 0), left->count);
+        qs_fixed_insert(to, left->count, qs_fixed_item(right, 0), right->count);
+        return;
+    }
+    unsigned fence = pair_fence(path, pair, tree->order);
+    unsigned n = qs_leaf_collect(&pair->left_image, tree->order, w->entries);
+    n += qs_leaf_collect(&pair->right_image, tree->order, w->entries + n);
+    qs_leaf_build(to, QS_PAGE_BYTES, tree->order, w->entries, n, fence);
+}
+
 static int merge_leaves(struct writer *w, struct tree_state *tree, const struct path *path,
                         const struct pair *pair)
 {
     struct version *merged, *replaced;
-    unsigned fence = pair_fence(path, pair, tree->order);
-    unsigned n = qs_leaf_collect(&pair->left_image, tree->order, w->entries);
-    n += qs_leaf_collect(&pair->right_image, tree->order, w->entries + n);
     int rc = qs_writer_replace(w, pair->left, &merged, &replaced);
     if (rc != 0)
         return rc;
-    qs_leaf_build(merged->page, QS_PAGE_BYTES, tree->order, w->entries, n, fence);
+    join_leaves(w, tree, path, pair, merged->page);
     merged->merged_bytes = (uint16_t)qs_page_used(merged->page);
     merged->merged_count = merged->page->count;
     qs_version_free(replaced);
@@ -173,7 +187,7 @@ static int shrink_root(struct writer *w, struct tree_state *tree)
     while (tree->record.depth > 1) {
         struct image image;
         pageid_t root = (pageid_t)tree->record.root;
-        int rc = qs_path_page(&w->view, root, tree->record.depth - 1u, &image);
+        int rc = qs_path_page(&w->view, root, tree->record.depth - 1u, PAGE_INNER, &image);
         if (rc != 0)
             return rc;
         if (image.base->count > 1)

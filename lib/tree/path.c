@@ -7,7 +7,8 @@
 
 #include "base/error.h"
 
-int qs_path_page(const struct view *view, pageid_t pid, unsigned level, struct image *image)
+int qs_path_page(const struct view *view, pageid_t pid, unsigned level, enum page_kind leaf_kind,
+                 struct image *image)
 {
     int rc = qs_view_image(view, pid, image);
     if (rc != 0)
@@ -15,7 +16,7 @@ int qs_path_page(const struct view *view, pageid_t pid, unsigned level, struct i
     const struct page *page = image->base;
     if (level == 0)
         qs_page_prefetch(page);
-    bool right = level == 0 ? page->kind == PAGE_LEAF
+    bool right = level == 0 ? page->kind == leaf_kind
                             : page->kind == PAGE_INNER && page->level == level && page->count > 0;
     return right ? 0 : QS_CORRUPT();
 }
@@ -27,7 +28,7 @@ static int go_down(struct path *path, const struct view *view, unsigned at, enum
     for (unsigned i = at; i < path->steps; i++) {
         struct path_step *step = &path->step[i];
         struct image image;
-        int rc = qs_path_page(view, step->pid, path->steps - i, &image);
+        int rc = qs_path_page(view, step->pid, path->steps - i, path->leaf_kind, &image);
         if (rc != 0)
             return rc;
         step->page = image.base;
@@ -41,7 +42,7 @@ static int go_down(struct path *path, const struct view *view, unsigned at, enum
         else
             path->leaf = child;
     }
-    return qs_path_page(view, path->leaf, 0, &path->image);
+    return qs_path_page(view, path->leaf, 0, path->leaf_kind, &path->image);
 }
 
 int qs_path_find(struct path *path, const struct view *view, const struct tree_record *record,
@@ -51,6 +52,7 @@ int qs_path_find(struct path *path, const struct view *view, const struct tree_r
         return QS_CORRUPT();
     path->steps = record->depth - 1u;
     path->run = 0;
+    path->leaf_kind = qs_leaf_kind(record);
     path->step[0].pid = (pageid_t)record->root;
     path->leaf = (pageid_t)record->root;
     return go_down(path, view, 0, order, goal, key, key_size);
@@ -99,6 +101,14 @@ int qs_path_next(struct path *path, const struct view *view)
 int qs_path_prev(struct path *path, const struct view *view)
 {
     return move(path, view, false);
+}
+
+bool qs_path_is_last(const struct path *path)
+{
+    for (unsigned i = 0; i < path->steps; i++)
+        if (path->step[i].index + 1 != path->step[i].page->count)
+            return false;
+    return true;
 }
 
 void qs_path_fences(const struct path *path, unsigned steps, struct separator *low,

@@ -22,6 +22,7 @@ struct path {
     struct path_step step[PATH_STEPS_MAX]; /* from the root down */
     unsigned steps;                        /* inner pages: depth - 1 */
     unsigned run;                          /* leaves moved to since it was found */
+    enum page_kind leaf_kind;              /* PAGE_LEAF, or PAGE_FIXED */
     pageid_t leaf;                         /* where it ends */
     struct image image;                    /* that leaf */
 };
@@ -33,12 +34,22 @@ enum path_goal { PATH_KEY, PATH_FIRST, PATH_LAST };
 int qs_path_find(struct path *path, const struct view *view, const struct tree_record *record,
                  enum key_order order, enum path_goal goal, const void *key, size_t key_size);
 
+/* Whether the path leads to the last leaf. */
+bool qs_path_is_last(const struct path *path);
+
 /* Moves to the next / previous leaf: QS_E_NOTFOUND, path unmoved, when there is none. */
 int qs_path_next(struct path *path, const struct view *view);
 int qs_path_prev(struct path *path, const struct view *view);
 
-/* Image of page `pid`, which must be of `level`. */
-int qs_path_page(const struct view *view, pageid_t pid, unsigned level, struct image *image);
+/* Kind of a tree's leaves. */
+static inline enum page_kind qs_leaf_kind(const struct tree_record *record)
+{
+    return record->pad != 0 ? PAGE_FIXED : PAGE_LEAF;
+}
+
+/* Image of page `pid`, which must be of `level`, and at level 0 of `leaf_kind`. */
+int qs_path_page(const struct view *view, pageid_t pid, unsigned level, enum page_kind leaf_kind,
+                 struct image *image);
 
 /* The separators around what lies below step[0..steps): `low` <= keys < `high`; a key_size of 0 means
  * that side is open. They point into the path's pages. */

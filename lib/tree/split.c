@@ -211,6 +211,14 @@ static bool is_sequential(const struct tree_state *tree, const struct path *path
     return rightmost;
 }
 
+int qs_tree_promote(struct writer *w, struct tree_state *tree, struct path *path, const void *key,
+                    size_t key_size, pageid_t pid)
+{
+    struct promotion up = {.key_size = (uint16_t)key_size, .pid = pid};
+    memcpy(up.key, key, key_size);
+    return promote(w, tree, path, &up);
+}
+
 int qs_leaf_split(struct writer *w, struct tree_state *tree, struct path *path, unsigned count,
                   unsigned at)
 {

@@ -19,6 +19,11 @@ int qs_tree_plant(struct writer *writer, struct tree_state *tree);
 int qs_leaf_split(struct writer *writer, struct tree_state *tree, struct path *path, unsigned count,
                   unsigned at);
 
+/* The upper half of the leaf at the end of `path` has become page `pid`, whose keys are >= `key`: tells
+ * the pages above, splitting them as far as needed. */
+int qs_tree_promote(struct writer *writer, struct tree_state *tree, struct path *path,
+                    const void *key, size_t key_size, pageid_t pid);
+
 /* After a delete: merges the leaf at the end of `path` with a neighbour when little is left of it, and
  * the pages above likewise; shrinks the tree. */
 int qs_leaf_shrink(struct writer *writer, struct tree_state *tree, struct path *path);

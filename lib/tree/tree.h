@@ -5,8 +5,8 @@
  * but for large values, which go to their page runs at once.
  * Threads: reading with any view; changing under the writer mutex.
  * Errors common to all: QS_E_CORRUPTED, QS_E_PAGE_NOTFOUND, ENOMEM. An error of a changing function
- * other than QS_E_KEYEXIST, QS_E_NOTFOUND and QS_E_INCOMPATIBLE leaves the tree half changed: the
- * transaction must be aborted.
+ * other than QS_E_KEYEXIST, QS_E_NOTFOUND, QS_E_INCOMPATIBLE, QS_E_BAD_VALSIZE and EINVAL leaves the
+ * tree half changed: the transaction must be aborted.
  */
 #ifndef QS_TREE_TREE_H
 #define QS_TREE_TREE_H
@@ -28,6 +28,10 @@ struct tree_state {
     unsigned insert_index;     /* right behind it is taken as a part of a sequential run */
     pageid_t append_pid;       /* the last leaf, an own whole page, when the last change was an
                                   append to it; else QS_PAGEID_NONE */
+    pageid_t dup_pid;   /* the last leaf of a large set of duplicates, when the last change put
+                                  a value at its end; then entry dup_index of the own version of
+                                  insert_pid is the set's */
+    unsigned dup_index; /* with dup_pid */
 };
 
 enum key_order qs_tree_order(unsigned flags);
@@ -36,7 +40,8 @@ enum key_order qs_tree_order(unsigned flags);
 int qs_tree_get(const struct view *view, const struct tree_record *record, enum key_order order,
                 const void *key, size_t key_size, struct entry *entry);
 
-/* Where an entry's value lies, whole (large values through their run, verified on first use). */
+/* Where an entry's value lies, whole (large values through their run, verified on first use); of a set
+ * of duplicates, the first. */
 int qs_tree_value(const struct view *view, const struct entry *entry, struct qs_val *value);
 
 /* What a put is about. */
@@ -45,19 +50,31 @@ struct put {
     size_t key_size;
     struct qs_val value;    /* in: bytes to store (QS_RESERVE: size only). Out: QS_E_KEYEXIST from
                             QS_NOOVERWRITE: what is there; QS_RESERVE: space to be filled */
-    unsigned flags;         /* QS_NOOVERWRITE, QS_APPEND, QS_RESERVE */
+    unsigned flags;         /* QS_NOOVERWRITE, QS_APPEND, QS_RESERVE; with duplicates also
+                               QS_NODUPDATA, QS_APPENDDUP, and QS_CURRENT: replace the only one */
     bool tree_record;       /* the value is a named tree's record: may replace one, and only one */
+    bool within;            /* out: the key was there, or one behind it */
     bool placed;            /* the value lies in the file already, as `large` says */
     struct large_ref large; /* in with `placed`; out: where a large value went */
 };
 
-/* Stores a key: QS_E_KEYEXIST, QS_E_INCOMPATIBLE (a named tree's record is in the way),
- * QS_E_MAP_FULL, errno of writing a large value. Cursors on the tree stay on their items. */
+/* Stores a key, or adds a duplicate to it: QS_E_KEYEXIST, QS_E_INCOMPATIBLE (a named tree's record is in
+ * the way), QS_E_MAP_FULL, errno of writing a large value; with duplicates also QS_E_BAD_VALSIZE (empty,
+ * or not of the size the others have in a QS_DUPFIXED tree) and EINVAL (QS_RESERVE beside others), with
+ * nothing changed. Cursors on the tree stay on their items. */
 int qs_tree_put(struct writer *writer, struct tree_state *tree, struct put *put);
 
-/* Removes a key: QS_E_NOTFOUND; QS_E_INCOMPATIBLE for a named tree's record unless `tree_record`. */
-int qs_tree_delete(struct writer *writer, struct tree_state *tree, const void *key, size_t key_size,
-                   bool tree_record);
+/* What a delete is about. */
+struct del {
+    const void *key; /* up to QS_KEY_MAX bytes, or longer and not found */
+    size_t key_size;
+    const struct qs_val *value; /* with duplicates: the one to remove. NULL: all of the key */
+    bool tree_record;           /* it is a named tree's record */
+};
+
+/* Removes a key or one duplicate: QS_E_NOTFOUND; QS_E_INCOMPATIBLE for a named tree's record unless
+ * `tree_record`; QS_E_BAD_VALSIZE for an empty value that is sought among several. */
+int qs_tree_delete(struct writer *writer, struct tree_state *tree, const struct del *del);
 
 /* Frees every page and run; the tree is empty. Cursors become unpositioned. */
 int qs_tree_empty(struct writer *writer, struct tree_state *tree);

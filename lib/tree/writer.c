@@ -121,16 +121,22 @@ static struct version *copy_version(const struct version *from)
     return v;
 }
 
-/* An empty delta over file page `base`. */
+/* An empty delta over file page `base`; of a fixed page, a copy. */
 static struct version *new_delta(const struct writer *w, pgno_t base)
 {
-    struct version *v = qs_version_new(VERSION_DELTA, 4 * VERSION_CLASS_BYTES);
+    const struct page *page = (const struct page *)(w->view.file + (base << QS_PAGE_SHIFT));
+    bool whole = page->kind == PAGE_FIXED;
+    struct version *v = whole ? qs_version_new(VERSION_WHOLE, QS_PAGE_BYTES)
+                              : qs_version_new(VERSION_DELTA, 4 * VERSION_CLASS_BYTES);
     if (v == NULL)
         return NULL;
-    const struct page *page = (const struct page *)(w->view.file + (base << QS_PAGE_SHIFT));
-    v->base = base;
     v->merged_bytes = (uint16_t)qs_page_used(page);
     v->merged_count = page->count;
+    if (whole) {
+        memcpy(v->page, page, QS_PAGE_BYTES);
+        return v;
+    }
+    v->base = base;
     qs_page_init(v->page, PAGE_LEAF, 0, v->page_bytes);
     v->page->order = page->order;
     v->page->fence = page->fence;

@@ -22,6 +22,8 @@ static bool record_put(struct redo *redo, const struct qs_tree *tree, const stru
     const void *value = large || (put->flags & QS_RESERVE) != 0 ? NULL : put->value.data;
     *at = qs_redo_add(redo, tree, large ? LOG_OP_LARGE : LOG_OP_PUT, put->key, put->key_size, value,
                       size);
+    if ((put->flags & QS_CURRENT) != 0)
+        qs_redo_flag(redo, *at, put->key_size, LOG_OP_CURRENT);
     return large;
 }
 
@@ -60,7 +62,27 @@ int qs_txn_put(struct qs_txn *txn, const struct qs_tree *tree, struct put *put)
     return rc;
 }
 
-int qs_txn_delete(struct qs_txn *txn, const struct qs_tree *tree, const void *key, size_t key_size)
+static int delete (struct qs_txn *txn, struct tree_state *state, const struct del *del)
+{
+    int rc = qs_txn_outcome(txn, qs_tree_delete(txn->writer, state, del));
+    if (rc == QS_E_INCOMPATIBLE)
+        qs_txn_fail(txn);
+    return rc;
+}
+
+static void record_delete(struct redo *redo, const struct qs_tree *tree, bool dups,
+                          const struct del *del)
+{
+    bool pair = dups && del->value != NULL;
+    if (del->key_size > QS_KEY_MAX || (pair && del->value->size > QS_KEY_MAX))
+        return; /* not found */
+    size_t at = qs_redo_add(redo, tree, LOG_OP_DELETE, del->key, del->key_size,
+                            pair ? del->value->data : NULL, pair ? del->value->size : 0);
+    if (pair)
+        qs_redo_flag(redo, at, del->key_size, LOG_OP_PAIR);
+}
+
+int qs_txn_delete(struct qs_txn *txn, const struct qs_tree *tree, const struct del *del)
 {
     struct txn_tree *state;
     int rc = qs_txn_tree(txn, tree, &state);
@@ -68,15 +90,13 @@ int qs_txn_delete(struct qs_txn *txn, const struct qs_tree *tree, const void *ke
         return rc;
     struct redo *redo = txn->redo;
     if (redo == NULL)
-        return qs_txn_outcome(txn,
-                              qs_tree_delete(txn->writer, &state->state, key, key_size, false));
+        return delete (txn, &state->state, del);
     rc = qs_txn_outcome(txn, qs_txn_settle(txn));
     if (rc != 0)
         return rc;
     struct redo_mark mark = qs_redo_mark(redo);
-    if (key_size <= QS_KEY_MAX)
-        qs_redo_add(redo, tree, LOG_OP_DELETE, key, key_size, NULL, 0);
-    rc = qs_txn_outcome(txn, qs_tree_delete(txn->writer, &state->state, key, key_size, false));
+    record_delete(redo, tree, (state->state.record.flags & QS_DUPSORT) != 0, del);
+    rc = delete (txn, &state->state, del);
     if (rc != 0)
         qs_redo_truncate(redo, &mark);
     return rc;

@@ -9,7 +9,7 @@
 #include "txn/txn.h"
 
 int qs_txn_put(struct qs_txn *txn, const struct qs_tree *tree, struct put *put);
-int qs_txn_delete(struct qs_txn *txn, const struct qs_tree *tree, const void *key, size_t key_size);
+int qs_txn_delete(struct qs_txn *txn, const struct qs_tree *tree, const struct del *del);
 
 /* Takes over a value that the user has filled in (QS_RESERVE): before every change, before a child
  * begins, before a commit. */

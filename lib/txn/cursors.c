@@ -1,11 +1,13 @@
 /* cursors.c - cursors of transactions: LMDB's operations in terms of positions; see quickstep.h.
  *
- * Trees without duplicates only: there the _DUP and _NODUP forms are those without, and what asks
- * for duplicates is QS_E_INCOMPATIBLE.
+ * Without duplicates the _DUP and _NODUP forms are those without, and what asks for duplicates is
+ * QS_E_INCOMPATIBLE. Trees with duplicates are dup_get.c's and dup_put.c's.
  */
 #include "txn/change.h"
 
 #include "base/error.h"
+#include "tree/dup_cursor.h"
+#include "txn/dup.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +21,14 @@ static int attach(struct qs_cursor *cursor, struct qs_txn *txn)
     int rc = qs_txn_record(txn, cursor->tree, &record, &order);
     if (rc != 0)
         return rc;
+    bool dups = (record->flags & QS_DUPSORT) != 0;
+    if (dups && cursor->dup == NULL)
+        cursor->dup = malloc(sizeof *cursor->dup);
+    if (dups && cursor->dup == NULL)
+        return ENOMEM;
     qs_cursor_init(&cursor->at, qs_txn_view(txn), record, order);
+    if (dups)
+        qs_dup_init(&cursor->at, cursor->dup);
     cursor->txn = txn;
     return 0;
 }
@@ -63,6 +72,7 @@ void qs_cursor_close(struct qs_cursor *cursor)
             link = &(*link)->next;
         *link = cursor->next;
     }
+    free(cursor->dup);
     free(cursor);
 }
 
@@ -189,6 +199,8 @@ int qs_cursor_get(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *v
     struct entry entry;
     if (cursor->txn->status != TXN_READY)
         return QS_E_BAD_TXN;
+    if (cursor->at.dup != NULL)
+        return qs_dup_cursor_get(&cursor->at, key, value, op);
     if ((op == QS_NEXT || op == QS_PREV) && qs_cursor_step(&cursor->at, op == QS_NEXT, &entry))
         return hand_out_entry(cursor, &entry, key, value);
     int rc = get(cursor, key, value, op);
@@ -235,6 +247,8 @@ int qs_cursor_put(struct qs_cursor *cursor, const struct qs_val *key, struct qs_
         return rc;
     if (key->size == 0 || key->size > QS_KEY_MAX || value->size > UINT32_MAX)
         return QS_E_BAD_VALSIZE;
+    if (cursor->at.dup != NULL)
+        return qs_dup_cursor_put(cursor, key, value, flags);
     struct put put = {.key = key->data, .key_size = key->size, .value = *value};
     put.flags = flags & (QS_NOOVERWRITE | QS_APPEND | QS_RESERVE);
     if (flags == QS_CURRENT)
@@ -258,23 +272,15 @@ int qs_cursor_del(struct qs_cursor *cursor, unsigned flags)
 {
     uint8_t key[QS_KEY_MAX];
     struct entry entry;
-    (void)flags; /* counts only with duplicates */
     int rc = check_write(cursor);
+    if (rc == 0 && cursor->at.dup != NULL)
+        return qs_dup_cursor_del(cursor, flags);
     if (rc == 0)
         rc = qs_cursor_entry(&cursor->at, &entry);
     if (rc != 0)
         return rc;
     struct qs_txn *txn = cursor->txn;
     memcpy(key, entry.key, entry.key_size);
-    rc = qs_txn_delete(txn, cursor->tree, key, entry.key_size);
-    if (rc == QS_E_INCOMPATIBLE)
-        qs_txn_fail(txn);
-    return rc;
-}
-
-int qs_cursor_count(struct qs_cursor *cursor, size_t *count)
-{
-    (void)cursor;
-    (void)count;
-    return QS_E_INCOMPATIBLE;
+    struct del del = {.key = key, .key_size = entry.key_size};
+    return qs_txn_delete(txn, cursor->tree, &del);
 }

@@ -29,16 +29,31 @@ static int check_write(const struct qs_txn *txn)
     return txn->status == TXN_READY ? 0 : QS_E_BAD_TXN;
 }
 
+/* Flags that count in a tree, and the sizes it takes. */
+static int check_put(const struct tree_state *state, const struct qs_val *value, unsigned *flags)
+{
+    bool dups = (state->record.flags & QS_DUPSORT) != 0;
+    *flags &= QS_NOOVERWRITE | QS_APPEND | QS_RESERVE |
+              (dups ? (unsigned)(QS_NODUPDATA | QS_APPENDDUP) : 0);
+    return dups && value->size > QS_KEY_MAX ? QS_E_BAD_VALSIZE : 0;
+}
+
 int qs_put(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, struct qs_val *value,
            unsigned flags)
 {
+    struct txn_tree *state;
     int rc = check_write(txn);
     if (rc != 0)
         return rc;
     if (key->size == 0 || key->size > QS_KEY_MAX || value->size > UINT32_MAX)
         return QS_E_BAD_VALSIZE;
-    struct put put = {.key = key->data, .key_size = key->size, .value = *value};
-    put.flags = flags & (QS_NOOVERWRITE | QS_APPEND | QS_RESERVE);
+    rc = qs_txn_tree(txn, tree, &state);
+    if (rc != 0)
+        return rc;
+    rc = check_put(&state->state, value, &flags);
+    if (rc != 0)
+        return rc;
+    struct put put = {.key = key->data, .key_size = key->size, .value = *value, .flags = flags};
     rc = qs_txn_put(txn, tree, &put);
     if ((rc == QS_E_KEYEXIST && (flags & QS_NOOVERWRITE) != 0 && (flags & QS_APPEND) == 0) ||
         (rc == 0 && (flags & QS_RESERVE) != 0))
@@ -49,16 +64,13 @@ int qs_put(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, s
 int qs_del(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key,
            const struct qs_val *value)
 {
-    (void)value; /* counts only with duplicates */
     int rc = check_write(txn);
     if (rc != 0)
         return rc;
     if (key->size == 0)
         return QS_E_BAD_VALSIZE;
-    rc = qs_txn_delete(txn, tree, key->data, key->size);
-    if (rc == QS_E_INCOMPATIBLE)
-        qs_txn_fail(txn);
-    return rc;
+    struct del del = {.key = key->data, .key_size = key->size, .value = value};
+    return qs_txn_delete(txn, tree, &del);
 }
 
 int qs_compare(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *a,

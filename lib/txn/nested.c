@@ -8,6 +8,7 @@
 #include "txn/nested.h"
 
 #include "base/error.h"
+#include "tree/dup_cursor.h"
 #include "txn/change.h"
 
 #include <assert.h>
@@ -24,7 +25,12 @@ struct cursor_mark {
     enum cursor_state state;
     bool deleted;
     uint16_t key_size;
-    uint8_t key[]; /* with CURSOR_SAVED */
+    uint16_t value_size; /* these five of its place among duplicates, if it has one */
+    bool past;
+    bool dup_deleted;
+    bool at_end;
+    bool tree_end;
+    uint8_t bytes[]; /* with CURSOR_SAVED: key, value */
 };
 
 static struct qs_cursor *whole_cursor(struct cursor *at)
@@ -46,13 +52,28 @@ static int mark_cursors(struct qs_txn *parent, struct qs_txn *child, uint32_t tr
     struct tree_state *state = &parent->tree[tree]->state;
     int rc = qs_cursors_save(state);
     for (struct cursor *c = state->cursors; rc == 0 && c != NULL; c = c->next) {
-        size_t key_size = c->state == CURSOR_SAVED ? c->key_size : 0;
-        struct cursor_mark *mark = malloc(sizeof *mark + key_size);
+        bool saved = c->state == CURSOR_SAVED;
+        const struct dup_pos *dup = saved ? c->dup : NULL;
+        size_t key_size = saved ? c->key_size : 0, value_size = dup != NULL ? dup->value_size : 0;
+        struct cursor_mark *mark = malloc(sizeof *mark + key_size + value_size);
         if (mark == NULL)
             return ENOMEM;
-        *mark = (struct cursor_mark){child->marks,      c, parent, tree, c->state, c->deleted,
-                                     (uint16_t)key_size};
-        memcpy(mark->key, c->key, key_size);
+        *mark = (struct cursor_mark){.next = child->marks,
+                                     .cursor = c,
+                                     .txn = parent,
+                                     .tree = tree,
+                                     .state = c->state,
+                                     .deleted = c->deleted,
+                                     .key_size = (uint16_t)key_size};
+        memcpy(mark->bytes, c->key, key_size);
+        if (dup != NULL) {
+            mark->value_size = dup->value_size;
+            mark->past = dup->past;
+            mark->dup_deleted = dup->deleted;
+            mark->at_end = dup->at_end;
+            mark->tree_end = dup->tree_end;
+            memcpy(mark->bytes + key_size, dup->value, value_size);
+        }
         child->marks = mark;
     }
     return rc;
@@ -82,7 +103,8 @@ static int copy_trees(struct qs_txn *parent, struct qs_txn *child)
             return ENOMEM;
         *child->tree[i] = *parent->tree[i];
         child->tree[i]->state.cursors = NULL;
-        child->tree[i]->state.append_pid = QS_PAGEID_NONE; /* a page of the parent's level */
+        /* pages of the parent's level */
+        child->tree[i]->state.append_pid = child->tree[i]->state.dup_pid = QS_PAGEID_NONE;
         int rc = mark_cursors(parent, child, i);
         if (rc != 0)
             return rc;
@@ -199,7 +221,15 @@ static void restore_cursors(struct qs_txn *child)
         c->state = mark->state;
         c->deleted = mark->deleted;
         c->key_size = mark->key_size;
-        memcpy(c->key, mark->key, mark->key_size);
+        memcpy(c->key, mark->bytes, mark->key_size);
+        if (c->dup != NULL) {
+            c->dup->value_size = mark->value_size;
+            c->dup->past = mark->past;
+            c->dup->deleted = mark->dup_deleted;
+            c->dup->at_end = mark->at_end;
+            c->dup->tree_end = mark->tree_end;
+            memcpy(c->dup->value, mark->bytes + mark->key_size, mark->value_size);
+        }
         c->next = tree->state.cursors;
         tree->state.cursors = c;
         point_cursor(c, mark->txn, mark->tree);

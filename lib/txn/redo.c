@@ -76,6 +76,13 @@ size_t qs_redo_add(struct redo *redo, const struct qs_tree *tree, enum log_op_ki
     return add(redo, kind, key, key_size, value, value_size);
 }
 
+void qs_redo_flag(struct redo *redo, size_t at, size_t key_size, unsigned flags)
+{
+    if (!redo->off)
+        redo->bytes[at - key_size - sizeof(struct log_op) + offsetof(struct log_op, flags)] |=
+            (uint8_t)flags;
+}
+
 void qs_redo_defer(struct redo *redo, size_t at, const void *source, size_t size)
 {
     redo->source = source;

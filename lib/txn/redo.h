@@ -48,6 +48,9 @@ void qs_redo_truncate(struct redo *redo, const struct redo_mark *mark);
 size_t qs_redo_add(struct redo *redo, const struct qs_tree *tree, enum log_op_kind kind,
                    const void *key, size_t key_size, const void *value, size_t value_size);
 
+/* Sets flags of the operation recorded last, whose key has `key_size` bytes; `at` as it was returned. */
+void qs_redo_flag(struct redo *redo, size_t at, size_t key_size, unsigned flags);
+
 /* The value at `at` is to be taken from `source` when qs_redo_settle() is called. */
 void qs_redo_defer(struct redo *redo, size_t at, const void *source, size_t size);
 void qs_redo_settle(struct redo *redo);

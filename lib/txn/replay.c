@@ -47,6 +47,8 @@ static int put(struct qs_txn *txn, const struct qs_tree *tree, const struct redo
         .key = op->key, .key_size = op->key_size, .value = {op->value_size, op->value}};
     if (op->key_size == 0 || op->key_size > QS_KEY_MAX)
         return QS_CORRUPT();
+    if ((op->flags & LOG_OP_CURRENT) != 0)
+        put.flags = QS_CURRENT;
     if (op->kind == LOG_OP_LARGE) {
         if (op->value_size != sizeof put.large)
             return QS_CORRUPT();
@@ -55,6 +57,15 @@ static int put(struct qs_txn *txn, const struct qs_tree *tree, const struct redo
         put.value = (struct qs_val){put.large.size, NULL};
     }
     return qs_txn_put(txn, tree, &put);
+}
+
+static int delete (struct qs_txn *txn, const struct qs_tree *tree, const struct redo_op *op)
+{
+    struct qs_val value = {op->value_size, op->value};
+    struct del del = {.key = op->key, .key_size = op->key_size};
+    if ((op->flags & LOG_OP_PAIR) != 0)
+        del.value = &value;
+    return qs_txn_delete(txn, tree, &del);
 }
 
 static int take_size(struct qs_txn *txn, const struct redo_op *op)
@@ -86,7 +97,7 @@ static int replay_one(struct qs_txn *txn, struct qs_tree **tree, const struct re
     case LOG_OP_LARGE:
         return put(txn, *tree, op);
     case LOG_OP_DELETE:
-        return qs_txn_delete(txn, *tree, op->key, op->key_size);
+        return delete (txn, *tree, op);
     default:
         return QS_CORRUPT();
     }

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define DUP_FLAGS (QS_DUPSORT | QS_DUPFIXED | QS_INTEGERDUP | QS_REVERSEDUP)
+
 const char *qs_tree_name(const struct qs_tree *tree)
 {
     return tree->name;
@@ -48,6 +50,9 @@ static int open_main(struct qs_txn *txn, struct qs_tree *tree, unsigned flags)
     struct tree_state *main_state = &state->state;
     if (rc != 0 || (main_state->record.flags & flags) == flags)
         return rc;
+    /* What is there was stored without duplicates, or in another order of them. */
+    if ((flags & ~main_state->record.flags & DUP_FLAGS) != 0 && main_state->record.entries > 0)
+        return QS_E_INCOMPATIBLE;
     main_state->record.flags |= (uint16_t)flags;
     main_state->order = qs_tree_order(main_state->record.flags);
     main_state->dirty = txn->writer->changed = true;
@@ -164,8 +169,8 @@ static int drop_named(struct qs_txn *txn, const struct qs_tree *tree, bool remov
         return rc;
     state->exists = false;
     rc = qs_txn_tree(txn, &main_tree, &main_state);
-    return rc != 0 ? rc
-                   : qs_tree_delete(txn->writer, &main_state->state, tree->name, tree->size, true);
+    struct del del = {tree->name, tree->size, NULL, true};
+    return rc != 0 ? rc : qs_tree_delete(txn->writer, &main_state->state, &del);
 }
 
 /* Moves on to the next named tree's record in the main tree. */

@@ -41,6 +41,7 @@ void qs_txn_close(struct qs_txn *txn)
     while (txn->cursors != NULL) {
         struct qs_cursor *cursor = txn->cursors;
         txn->cursors = cursor->next;
+        free(cursor->dup);
         free(cursor);
     }
     for (size_t i = 0; i < txn->tree_count; i++)

@@ -48,6 +48,7 @@ struct qs_cursor {
     struct qs_txn *txn; /* transaction it acts in: where it was opened or renewed into, or
                                    that one's live descendant */
     struct qs_tree *tree;
+    struct dup_pos *dup;    /* at.dup, where the tree has duplicates; kept for renewals */
     bool of_writer;         /* opened in a write transaction (which frees it) */
     struct qs_cursor *next; /* in txn->cursors */
 };

@@ -1,0 +1,223 @@
+/* dup_put.c - adding a value to a key that has some; see dup.h.
+ *
+ * A small set is built anew, with the value in it, outside of the page and then stored as any value is.
+ * One that would outgrow what a leaf takes becomes a tree. The entry that owns a large set is stored
+ * again with every change, since it holds the count.
+ */
+#include "tree/dup.h"
+
+#include "base/error.h"
+#include "page/fixed.h"
+#include "tree/cursor.h"
+#include "tree/structure.h"
+#include "tree/writer.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A value being added. */
+struct job {
+    struct writer *w;
+    struct tree_state *tree;
+    struct key_place *place; /* of the key */
+    struct put *put;         /* the value, and flags */
+    enum key_order order;    /* of duplicates */
+    bool fixed;              /* they have one size */
+    bool within;             /* large: others follow it */
+    struct set set;          /* those there are, unless the set is large */
+    unsigned at;             /* where the value goes among them */
+};
+
+/* The pair is there already. */
+static int refuse_or_ignore(struct job *job)
+{
+    job->tree->dirty = job->w->changed = true; /* LMDB has dirtied the page by then */
+    return (job->put->flags & (QS_NODUPDATA | QS_APPENDDUP)) != 0 ? QS_E_KEYEXIST : 0;
+}
+
+/* Stores the key with a new value, `added` duplicates more than before. */
+static int store(struct job *job, const void *value, size_t size, unsigned flags, unsigned added)
+{
+    struct entry entry = {job->put->key, value, (uint16_t)job->put->key_size, (uint16_t)size,
+                          (uint8_t)flags};
+    job->tree->dirty = job->w->changed = true;
+    int rc = qs_place_store(job->w, job->tree, job->place, &entry);
+    job->put->key = entry.key; /* the old place may be gone */
+    if (rc == 0)
+        job->tree->record.entries += added;
+    return rc;
+}
+
+static int store_tree(struct job *job, const struct tree_state *sub)
+{
+    int rc = store(job, &sub->record, sizeof sub->record, ENTRY_SET_TREE, 1);
+    if (rc != 0 || job->within)
+        return rc;
+    bool found;
+    const struct version *owner = qs_own_get(&job->w->own, job->tree->insert_pid);
+    job->tree->dup_index =
+        qs_leaf_search(owner->page, job->tree->order, job->put->key, job->put->key_size, &found);
+    job->tree->dup_pid = found ? sub->insert_pid : QS_PAGEID_NONE;
+    return 0;
+}
+
+/* Puts the value behind the last one of the leaf `v`. */
+static bool append_to_leaf(struct writer *w, struct version *v, enum key_order order,
+                           const struct qs_val *value)
+{
+    struct page *page = v->page;
+    unsigned count = page->count;
+    struct entry last, entry = {value->data, value->data, (uint16_t)value->size, 0, 0};
+    bool fixed = page->kind == PAGE_FIXED;
+    const uint8_t *bytes = value->data, *start = (const uint8_t *)page;
+    if (v->kind != VERSION_WHOLE || count == 0 || (bytes >= start && bytes < start + v->page_bytes))
+        return false;
+    if (fixed ? value->size != page->item_size || count == qs_fixed_capacity(value->size)
+              : v->merged_bytes + qs_entry_bytes(value->size, 0) > PAGE_CAPACITY)
+        return false;
+    if (fixed)
+        qs_fixed_entry(page, count - 1, &last);
+    else
+        qs_leaf_entry(page, count - 1, &last);
+    if (qs_key_compare(order, last.key, last.key_size, value->data, value->size) >= 0)
+        return false;
+    if (fixed)
+        qs_fixed_insert(page, count, value->data, 1);
+    else if (!qs_leaf_insert(page, order, count, &entry, &w->scratch))
+        return false;
+    v->merged_bytes = (uint16_t)qs_page_used(page);
+    v->merged_count = page->count;
+    return true;
+}
+
+bool qs_dup_append(struct writer *w, struct tree_state *tree, struct put *put)
+{
+    struct tree_record record;
+    struct entry entry;
+    bool found = false;
+    if (tree->dup_pid == QS_PAGEID_NONE || w->reserve.bytes != NULL || put->value.size == 0 ||
+        (put->flags & ~(unsigned)(QS_NODUPDATA | QS_APPENDDUP)) != 0)
+        return false;
+    struct version *owner = qs_own_get(&w->own, tree->insert_pid);
+    unsigned i = qs_leaf_search(owner->page, tree->order, put->key, put->key_size, &found);
+    if (found)
+        qs_leaf_entry(owner->page, i, &entry);
+    if (!found || i != tree->dup_index || qs_cursors_save(tree) != 0)
+        return false;
+    memcpy(&record, entry.value, sizeof record);
+    struct version *leaf = qs_own_get(&w->own, tree->dup_pid);
+    if (!append_to_leaf(w, leaf, qs_dup_order(tree->record.flags), &put->value))
+        return false;
+    record.entries++;
+    memcpy((void *)(uintptr_t)entry.value, &record, sizeof record);
+    tree->record.entries++;
+    put->within = true;
+    return true;
+}
+
+/* Puts the value into a large set. */
+static int add_to_tree(struct job *job, struct tree_state *sub)
+{
+    bool append = (job->put->flags & QS_APPENDDUP) != 0;
+    const struct qs_val *value = &job->put->value;
+    if (job->fixed)
+        return qs_fixed_put(job->w, sub, value, append, &job->within);
+    struct put put = {.key = value->data, .key_size = value->size, .value = {0, value->data}};
+    put.flags = append ? QS_APPEND : QS_NOOVERWRITE;
+    int rc = qs_tree_put(job->w, sub, &put);
+    job->within = put.within;
+    return rc;
+}
+
+static int add_to_large(struct job *job)
+{
+    struct tree_state sub;
+    qs_dup_open(&sub, job->tree, &job->place->old);
+    if (job->put->value.size == 0 || (job->fixed && job->put->value.size != sub.record.pad))
+        return QS_E_BAD_VALSIZE;
+    int rc = add_to_tree(job, &sub);
+    if (rc == QS_E_KEYEXIST)
+        return refuse_or_ignore(job);
+    return rc == 0 ? store_tree(job, &sub) : rc;
+}
+
+/* A small set that would grow too large becomes a tree. */
+static int make_large(struct job *job)
+{
+    struct tree_state sub = {.order = job->order};
+    sub.insert_pid = sub.append_pid = QS_PAGEID_NONE;
+    sub.record.root = TREE_ROOT_NONE;
+    int rc = 0;
+    if (job->fixed)
+        rc = qs_fixed_plant(job->w, &sub, job->set.item_size, job->set.items, job->set.count);
+    for (unsigned i = 0; rc == 0 && !job->fixed && i < job->set.count; i++) {
+        struct qs_val item = qs_set_item(&job->set, i);
+        struct put put = {.key = item.data, .key_size = item.size, .value = {0, item.data}};
+        put.flags = QS_APPEND;
+        rc = qs_tree_put(job->w, &sub, &put);
+    }
+    if (rc == 0)
+        rc = add_to_tree(job, &sub);
+    return rc == 0 ? store_tree(job, &sub) : rc;
+}
+
+/* Stores the key with a small set of what it had and, where `value` is not NULL, that. */
+static int store_small(struct job *job, const struct qs_val *value)
+{
+    uint8_t bytes[ENTRY_INLINE_MAX];
+    struct set none = job->set;
+    size_t size;
+    if (value != NULL) {
+        size = qs_set_insert(bytes, &job->set, job->at, *value, job->fixed);
+    } else {
+        none.count = 0;
+        size = qs_set_insert(bytes, &none, 0, qs_set_item(&job->set, 0), job->fixed);
+    }
+    return store(job, bytes, size, ENTRY_SET, value != NULL);
+}
+
+/* A value below the last, which was to be appended. A value that stood alone has become a set by the time
+ * LMDB finds out. */
+static int refuse_append(struct job *job)
+{
+    bool alone = (job->place->old.flags & ENTRY_DUPS) == 0 && job->set.item_size > 0;
+    int rc = alone ? store_small(job, NULL) : 0;
+    return rc == 0 ? refuse_or_ignore(job) : rc;
+}
+
+static int add_to_small(struct job *job)
+{
+    const struct qs_val *value = &job->put->value;
+    bool found;
+    qs_dup_set(&job->set, &job->place->old);
+    bool empty = job->set.count == 1 && qs_set_item(&job->set, 0).size == 0;
+    if (job->fixed && value->size != job->set.item_size && !empty)
+        return QS_E_BAD_VALSIZE;
+    job->at = qs_set_search(&job->set, job->order, value->data, value->size, &found);
+    if (found)
+        return refuse_or_ignore(job);
+    if (value->size == 0)
+        return QS_E_BAD_VALSIZE;
+    if ((job->put->flags & QS_APPENDDUP) != 0 && job->at < job->set.count)
+        return refuse_append(job);
+    if (empty) /* it stands for none as soon as there is another, as LMDB has it */
+        return store(job, value->data, value->size, 0, 0);
+    if (job->put->key_size + qs_set_grown(&job->set, value->size, job->fixed) > ENTRY_INLINE_MAX)
+        return make_large(job);
+    return store_small(job, value);
+}
+
+int qs_dup_add(struct writer *w, struct tree_state *tree, struct key_place *place, struct put *put)
+{
+    struct job job = {.w = w, .tree = tree, .place = place, .put = put};
+    job.order = qs_dup_order(tree->record.flags);
+    job.fixed = (tree->record.flags & QS_DUPFIXED) != 0;
+    if ((put->flags & QS_RESERVE) != 0)
+        return EINVAL;
+    if ((place->old.flags & (ENTRY_LARGE | ENTRY_TREE)) != 0)
+        return QS_CORRUPT();
+    int rc = qs_cursors_save(tree);
+    if (rc != 0)
+        return rc;
+    return (place->old.flags & ENTRY_SET_TREE) != 0 ? add_to_large(&job) : add_to_small(&job);
+}

@@ -1,0 +1,239 @@
+/* place.c - changing one entry of a tree; see place.h.
+ *
+ * A store makes the leaf the writer's own and edits the delta; a delta that outgrows its class moves to
+ * a larger one, then becomes a whole page, and a leaf whose merged image would not fit a page is split
+ * then and there. A removal leaves a tombstone in a delta.
+ */
+#include "tree/place.h"
+
+#include "base/error.h"
+#include "tree/structure.h"
+#include "tree/writer.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A store under way. */
+struct job {
+    struct writer *w;
+    struct tree_state *tree;
+    struct key_place *place;
+    struct entry *entry; /* to be stored */
+};
+
+static bool inside(const void *pointer, const struct version *v)
+{
+    const uint8_t *p = pointer, *start = (const uint8_t *)v->page;
+    return p >= start && p < start + v->page_bytes;
+}
+
+/* Copies inputs out of the version that is about to be edited. */
+static void detach_input(struct job *job, const struct version *v)
+{
+    uint8_t *to = job->w->input;
+    struct entry *e = job->entry;
+    if (inside(e->key, v)) {
+        memcpy(to, e->key, e->key_size);
+        e->key = to;
+    }
+    if (e->value_size > 0 && inside(e->value, v)) {
+        memcpy(to + QS_KEY_MAX, e->value, e->value_size);
+        e->value = to + QS_KEY_MAX;
+    }
+}
+
+static size_t bytes_of(const struct entry *e)
+{
+    return qs_entry_bytes(e->key_size, e->value_size);
+}
+
+/* Puts the new entry into the page of `v`; false when it has no room. */
+static bool edit_page(struct job *job, struct version *v)
+{
+    bool found;
+    unsigned i =
+        qs_leaf_search(v->page, job->tree->order, job->entry->key, job->entry->key_size, &found);
+    if (found)
+        return qs_leaf_replace(v->page, job->tree->order, i, job->entry, &job->w->scratch);
+    return qs_leaf_insert(v->page, job->tree->order, i, job->entry, &job->w->scratch);
+}
+
+/* All entries of the leaf with the new one among them, in writer->entries; *at is its index. */
+static unsigned collect(struct job *job, const struct image *image, unsigned *at)
+{
+    struct entry *e = job->w->entries;
+    unsigned n = qs_leaf_collect(image, job->tree->order, e), i = 0, end = n;
+    while (i < end) { /* first entry >= key */
+        unsigned mid = (i + end) / 2;
+        if (qs_key_compare(job->tree->order, e[mid].key, e[mid].key_size, job->entry->key,
+                           job->entry->key_size) < 0)
+            i = mid + 1;
+        else
+            end = mid;
+    }
+    if (!job->place->exists) {
+        memmove(e + i + 1, e + i, (n - i) * sizeof *e);
+        n++;
+    }
+    e[i] = *job->entry;
+    *at = i;
+    return n;
+}
+
+/* A delta without room: moves to a larger class, or becomes a whole page. */
+static int enlarge(struct job *job, struct version *v)
+{
+    struct version *bigger, *old;
+    size_t wanted = v->page_bytes + bytes_of(job->entry) + VERSION_CLASS_BYTES;
+    if (v->kind == VERSION_DELTA && wanted <= VERSION_DELTA_MAX) {
+        bigger = qs_version_new(VERSION_DELTA, wanted * 5 / 4);
+        if (bigger == NULL)
+            return ENOMEM;
+        bigger->base = v->base;
+        bigger->merged_bytes = v->merged_bytes;
+        bigger->merged_count = v->merged_count;
+        unsigned n = v->page->count;
+        for (unsigned i = 0; i < n; i++)
+            qs_leaf_entry(v->page, i, &job->w->entries[i]);
+        qs_leaf_build(bigger->page, bigger->page_bytes, job->tree->order, job->w->entries, n,
+                      v->page->fence);
+        int rc = qs_own_set(&job->w->own, job->place->path.leaf, bigger, &old);
+        if (rc == 0)
+            rc = edit_page(job, bigger) ? 0 : QS_CORRUPT();
+        qs_version_free(old);
+        return rc;
+    }
+    struct image image;
+    unsigned at;
+    qs_writer_image(job->w, v, &image);
+    unsigned fence = image.base->fence, n = collect(job, &image, &at);
+    uint16_t bytes = v->merged_bytes, count = v->merged_count;
+    int rc = qs_writer_replace(job->w, job->place->path.leaf, &bigger, &old);
+    if (rc != 0)
+        return rc;
+    qs_leaf_build(bigger->page, QS_PAGE_BYTES, job->tree->order, job->w->entries, n, fence);
+    bigger->merged_bytes = bytes;
+    bigger->merged_count = count;
+    qs_version_free(old);
+    return 0;
+}
+
+/* Stores the entry in the leaf at the end of the path. */
+static int store(struct job *job)
+{
+    struct version *v;
+    int rc = qs_writer_leaf(job->w, job->place->path.leaf, &v);
+    if (rc != 0)
+        return rc;
+    size_t old_bytes = job->place->exists ? bytes_of(&job->place->old) : 0;
+    size_t merged = v->merged_bytes + bytes_of(job->entry) - old_bytes;
+    detach_input(job, v);
+    if (merged > PAGE_CAPACITY) {
+        struct image image;
+        unsigned at;
+        qs_writer_image(job->w, v, &image);
+        unsigned n = collect(job, &image, &at);
+        return qs_leaf_split(job->w, job->tree, &job->place->path, n, at);
+    }
+    v->merged_bytes = (uint16_t)merged;
+    v->merged_count += !job->place->exists;
+    job->tree->insert_pid = job->place->path.leaf;
+    job->tree->insert_index = job->place->pos.base_i + job->place->pos.delta_i;
+    return edit_page(job, v) ? 0 : enlarge(job, v);
+}
+
+int qs_place_find(const struct view *view, const struct tree_state *tree, const void *key,
+                  size_t key_size, struct key_place *place)
+{
+    int rc = qs_path_find(&place->path, view, &tree->record, tree->order, PATH_KEY, key, key_size);
+    if (rc != 0)
+        return rc;
+    place->exists = qs_leaf_seek(&place->pos, &place->path.image, tree->order, key, key_size);
+    if (place->exists)
+        qs_leaf_get(&place->pos, &place->old);
+    return 0;
+}
+
+/* Leaves behind the key's own may be empty. */
+int qs_place_is_last(const struct writer *w, const struct tree_state *tree,
+                     const struct key_place *place, bool *last)
+{
+    struct path path = place->path;
+    struct leaf_pos pos;
+    *last = qs_leaf_at_end(&place->pos);
+    while (*last) {
+        int rc = qs_path_next(&path, &w->view);
+        if (rc != 0)
+            return rc == QS_E_NOTFOUND ? 0 : rc;
+        *last = !qs_leaf_first(&pos, &path.image, tree->order);
+    }
+    return 0;
+}
+
+/* Removes the entry from the writer's own version: a delta keeps a tombstone (rule 3), a whole page
+ * keeps nothing. A delta without room for the tombstone becomes whole. */
+static int remove_entry(struct writer *w, struct tree_state *tree, struct path *path,
+                        const struct entry *old)
+{
+    struct version *v;
+    int rc = qs_writer_leaf(w, path->leaf, &v);
+    if (rc != 0)
+        return rc;
+    uint16_t merged = (uint16_t)(v->merged_bytes - qs_entry_bytes(old->key_size, old->value_size));
+    uint16_t count = (uint16_t)(v->merged_count - 1);
+    struct entry tombstone = {w->input, w->input, old->key_size, 0, ENTRY_TOMBSTONE};
+    memcpy(w->input, old->key, old->key_size);
+    bool found;
+    unsigned i = qs_leaf_search(v->page, tree->order, w->input, old->key_size, &found);
+    bool done = true;
+    if (v->kind == VERSION_WHOLE)
+        qs_leaf_remove(v->page, i);
+    else if (found)
+        done = qs_leaf_replace(v->page, tree->order, i, &tombstone, &w->scratch);
+    else
+        done = qs_leaf_insert(v->page, tree->order, i, &tombstone, &w->scratch);
+    if (!done) {
+        struct version *whole, *replaced;
+        struct image image;
+        qs_writer_image(w, v, &image);
+        unsigned n = 0, all = qs_leaf_collect(&image, tree->order, w->entries);
+        for (unsigned e = 0; e < all; e++)
+            if (qs_key_compare(tree->order, w->entries[e].key, w->entries[e].key_size, w->input,
+                               old->key_size) != 0)
+                w->entries[n++] = w->entries[e];
+        unsigned fence = image.base->fence;
+        rc = qs_writer_replace(w, path->leaf, &whole, &replaced);
+        if (rc != 0)
+            return rc;
+        qs_leaf_build(whole->page, QS_PAGE_BYTES, tree->order, w->entries, n, fence);
+        qs_version_free(replaced);
+        v = whole;
+    }
+    v->merged_bytes = merged;
+    v->merged_count = count;
+    qs_writer_image(w, v, &path->image);
+    return 0;
+}
+
+int qs_place_store(struct writer *w, struct tree_state *tree, struct key_place *place,
+                   struct entry *entry)
+{
+    struct job job = {w, tree, place, entry};
+    return store(&job);
+}
+
+int qs_place_remove(struct writer *w, struct tree_state *tree, struct key_place *place)
+{
+    int rc = remove_entry(w, tree, &place->path, &place->old);
+    return rc == 0 ? qs_leaf_shrink(w, tree, &place->path) : rc;
+}
+
+int qs_place_shrunk(struct writer *w, struct tree_state *tree, struct key_place *place)
+{
+    struct version *v;
+    int rc = qs_writer_leaf(w, place->path.leaf, &v);
+    if (rc != 0)
+        return rc;
+    qs_writer_image(w, v, &place->path.image);
+    return qs_leaf_shrink(w, tree, &place->path);
+}
