@@ -148,7 +148,9 @@ void position_dup_after_get(struct pair *pair, const struct call *call,
 void position_dup_after_put(struct pair *pair, const struct call *call,
                             const struct result *result);
 
-/* Duplicates of the key in the real library; 0 when it is not there. */
+/* Duplicates of the key in the real library, and the first; 0 when it is not there. */
+size_t position_dup_first(struct pair *pair, unsigned txn, unsigned db, const MDB_val *key,
+                          MDB_val *data);
 size_t position_dup_count(struct pair *pair, unsigned txn, unsigned db, const MDB_val *key);
 
 /* ---- programs (driver.c) --------------------------------------------------------------------- */

@@ -14,25 +14,32 @@
 #include <errno.h>
 #include <string.h>
 
-size_t position_dup_count(struct pair *pair, unsigned txn, unsigned db, const MDB_val *key)
+size_t position_dup_first(struct pair *pair, unsigned txn, unsigned db, const MDB_val *key,
+                          MDB_val *data)
 {
     struct world *world = &pair->world[REAL];
     const struct api *api = world->api;
     MDB_cursor *cursor;
     MDB_val found = *key;
-    MDB_val data;
     size_t count = 0;
 
     api_enter(api);
     if (api->cursor_open(world->txn[txn], world->dbi[db], &cursor) != 0) {
         return 0;
     }
-    if (api->cursor_get(cursor, &found, &data, MDB_SET) == 0 &&
+    if (api->cursor_get(cursor, &found, data, MDB_SET) == 0 &&
         api->cursor_count(cursor, &count) != 0) {
         count = 0;
     }
     api->cursor_close(cursor);
     return count;
+}
+
+size_t position_dup_count(struct pair *pair, unsigned txn, unsigned db, const MDB_val *key)
+{
+    MDB_val data;
+
+    return position_dup_first(pair, txn, db, key, &data);
 }
 
 /* ---- changes by others ----------------------------------------------------------------------- */
