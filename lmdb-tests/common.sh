@@ -21,8 +21,6 @@ fail() {
 # shellcheck source=job.sh
 . "$here/job.sh"
 
-[ -f "$QS_LMDB_SRC/complete" ] ||
-    skip "LMDB's sources are not in $QS_LMDB_SRC; lmdb-tests/fetch gets them"
 [ -f "$QS_LMDB" ] || fail "$QS_LMDB is not built"
 
 programs=$QS_BUILDDIR/lmdb-tests/programs
@@ -44,6 +42,8 @@ trap finish EXIT
 # compile_on OURS|BOTH NAME...
 compile_on() {
     local real=-
+    [ -f "$QS_LMDB_SRC/complete" ] ||
+        skip "LMDB's sources are not in $QS_LMDB_SRC; lmdb-tests/fetch gets them"
     [ "$1" = ours ] || real=$(real_library) || exit 1
     shift
     # Several scripts compile at once under make -j; each program set has one owner at a time.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# mtest.sh - LMDB's mtest.c, unchanged, on our library: puts, overwrites, deletes, cursors.
+# mtest.sh - LMDB's mtest.c, unchanged, on both libraries: puts, overwrites, deletes, cursors.
 set -u
 . "$(dirname "$0")/run-mtest.sh"
 run_mtest mtest

@@ -10,20 +10,29 @@
 
 #define API_FUNCTIONS(X)                                                                           \
     X(version)                                                                                     \
+    X(strerror)                                                                                    \
     X(env_create)                                                                                  \
     X(env_open)                                                                                    \
     X(env_close)                                                                                   \
     X(env_copy2)                                                                                   \
+    X(env_copyfd2)                                                                                 \
     X(env_stat)                                                                                    \
     X(env_info)                                                                                    \
     X(env_sync)                                                                                    \
     X(env_get_flags)                                                                               \
+    X(env_set_flags)                                                                               \
+    X(env_get_path)                                                                                \
+    X(env_get_fd)                                                                                  \
+    X(env_get_maxreaders)                                                                          \
+    X(env_set_userctx)                                                                             \
+    X(env_get_userctx)                                                                             \
     X(env_get_maxkeysize)                                                                          \
     X(env_set_mapsize)                                                                             \
     X(env_set_maxreaders)                                                                          \
     X(env_set_maxdbs)                                                                              \
     X(txn_begin)                                                                                   \
     X(txn_id)                                                                                      \
+    X(txn_env)                                                                                     \
     X(txn_commit)                                                                                  \
     X(txn_abort)                                                                                   \
     X(txn_reset)                                                                                   \
@@ -37,13 +46,22 @@
     X(put)                                                                                         \
     X(del)                                                                                         \
     X(cmp)                                                                                         \
+    X(dcmp)                                                                                        \
+    X(set_compare)                                                                                 \
+    X(set_dupsort)                                                                                 \
+    X(set_relfunc)                                                                                 \
+    X(set_relctx)                                                                                  \
     X(cursor_open)                                                                                 \
     X(cursor_close)                                                                                \
     X(cursor_renew)                                                                                \
     X(cursor_get)                                                                                  \
     X(cursor_put)                                                                                  \
     X(cursor_del)                                                                                  \
-    X(cursor_count)
+    X(cursor_count)                                                                                \
+    X(cursor_txn)                                                                                  \
+    X(cursor_dbi)                                                                                  \
+    X(reader_list)                                                                                 \
+    X(reader_check)
 
 #define API_MEMBER(name) __typeof__(mdb_##name) *name;
 struct api {

@@ -47,7 +47,7 @@ static void run_steps(struct pair *pair)
 }
 
 bool driver_run(const struct program *program, const struct api apis[2], const char *base,
-                bool quiet, uint64_t *calls)
+                bool quiet, FILE *script, uint64_t *calls)
 {
     struct pair *pair = calloc(1, sizeof *pair);
     bool same;
@@ -60,11 +60,18 @@ bool driver_run(const struct program *program, const struct api apis[2], const c
     mkdir(base, 0755);
     for (int i = REAL; i <= OURS; i++) {
         pair->world[i].api = &apis[i];
+        pair->world[i].many = malloc(MANY_SIZE);
+        if (pair->world[i].many == NULL) {
+            abort();
+        }
         snprintf(pair->world[i].directory, sizeof pair->world[i].directory, "%s/%s", base,
                  apis[i].label);
         mkdir(pair->world[i].directory, 0755);
     }
+    pair->script = script;
+    emit_begin(pair);
     run_steps(pair);
+    emit_end(pair);
     *calls += pair->world[REAL].calls;
     same = !pair->failed || pair->inconclusive;
     if (same || quiet) {
@@ -72,6 +79,8 @@ bool driver_run(const struct program *program, const struct api apis[2], const c
     } else {
         fprintf(stderr, "directories kept: %s\n", base);
     }
+    free(pair->world[REAL].many);
+    free(pair->world[OURS].many);
     free(pair);
     return same;
 }

@@ -13,21 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const db_names[DB_COUNT] = {NULL, "alpha", "beta", "g"};
+static const char *const db_names[DB_COUNT] = {NULL, "alpha", "beta", "g", "delta-delta", "E"};
+
+/* Whether `all` has the generators with duplicates and orders of the program's own: true once the
+ * library has MDB_DUPSORT, mdb_set_compare and mdb_set_dupsort. */
+enum { WITH_DUPSORT = false };
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
-enum key_pattern {
-    KEYS_RANDOM,
-    KEYS_SHORT,
-    KEYS_SEQUENTIAL,
-    KEYS_LONG_PREFIX,
-    KEYS_NEAR_EQUAL,
-    KEYS_PATTERN_COUNT,
-};
-
-static size_t make_key(enum key_pattern pattern, struct random *random, uint32_t index,
-                       size_t prefix_size, uint8_t *bytes)
+size_t generate_key(enum key_pattern pattern, struct random *random, uint32_t index,
+                    size_t prefix_size, uint8_t *bytes)
 {
     size_t size;
 
@@ -37,6 +32,12 @@ static size_t make_key(enum key_pattern pattern, struct random *random, uint32_t
         break;
     case KEYS_SEQUENTIAL:
         return (size_t)snprintf((char *)bytes, KEY_MAX, "key%06u", index);
+    case KEYS_WORDS:
+        size = (size_t)snprintf((char *)bytes, KEY_MAX, "%05uword", index * 7919 % 100000);
+        for (size_t i = 5; i < size; i++) {
+            bytes[i] ^= random_chance(random, 50) ? 0x20 : 0;
+        }
+        return size;
     case KEYS_LONG_PREFIX:
         memset(bytes, 'p', prefix_size);
         size = prefix_size + 1 + random_below(random, (uint32_t)(KEY_MAX - prefix_size));
@@ -65,10 +66,14 @@ static void make_byte_keys(struct program *program, struct random *random)
     size_t prefix_size = random_below(random, KEY_MAX - 8);
     bool with_names = random_chance(random, 15);
 
+    for (unsigned i = 0; i < DB_COUNT; i++) {
+        pattern = program->key_order[i] == ORDER_FOLDED ? KEYS_WORDS : pattern;
+    }
+
     for (size_t i = 0; i < program->key_count; i++) {
         uint8_t bytes[KEY_MAX + 1];
-        size_t size = make_key(pattern, random, (uint32_t)i, prefix_size, bytes);
-        if (with_names && i < DB_NAMED_COUNT) {
+        size_t size = generate_key(pattern, random, (uint32_t)i, prefix_size, bytes);
+        if (with_names && pattern != KEYS_WORDS && i < DB_NAMED_COUNT) {
             size = strlen(db_names[1 + i]);
             memcpy(bytes, db_names[1 + i], size);
         }
@@ -92,16 +97,15 @@ static void make_integer_keys(struct program *program, struct random *random)
     }
 }
 
-static unsigned pick_db_flags(struct random *random)
+unsigned generate_key_flags(struct random *random)
 {
     uint32_t pick = random_below(random, 10);
 
     return pick < 5 ? 0 : pick < 8 ? MDB_INTEGERKEY : MDB_REVERSEKEY;
 }
 
-void generate_plain_setting(struct program *program, struct random *random)
+void generate_environment(struct program *program, struct random *random)
 {
-    static const unsigned key_counts[] = {4, 20, 100, 400, 2000};
     static const unsigned extra_flags[] = {MDB_WRITEMAP,  MDB_MAPASYNC,   MDB_NORDAHEAD,
                                            MDB_NOMEMINIT, MDB_NOMETASYNC, MDB_NOLOCK};
 
@@ -112,15 +116,25 @@ void generate_plain_setting(struct program *program, struct random *random)
     program->env_flags |= random_chance(random, 20) ? MDB_NOSUBDIR : 0;
     program->map_size = (size_t)1 << 30;
     program->max_readers = random_chance(random, 15) ? 2 : 0;
-    program->named_count = random_chance(random, 40) ? 0 : 1 + random_below(random, DB_NAMED_COUNT);
     program->max_dbs = random_chance(random, 90) ? 8 : random_below(random, 4);
-    for (unsigned i = 1; i <= program->named_count; i++) {
+}
+
+void generate_databases(struct program *program, struct random *random, unsigned named_count)
+{
+    program->named_count = named_count;
+    for (unsigned i = 1; i <= named_count; i++) {
         program->db_name[i] = db_names[i];
-        program->db_flags[i] = pick_db_flags(random);
+        program->db_flags[i] = generate_key_flags(random);
     }
-    if (program->named_count == 0 || random_chance(random, 10)) {
-        program->db_flags[DB_MAIN] = pick_db_flags(random);
+    if (named_count == 0 || random_chance(random, 10)) {
+        program->db_flags[DB_MAIN] = generate_key_flags(random);
     }
+}
+
+void generate_keys(struct program *program, struct random *random)
+{
+    static const unsigned key_counts[] = {4, 20, 100, 400, 2000};
+
     program->key_count = key_counts[random_below(random, 5)];
     program->byte_keys = calloc(program->key_count, sizeof *program->byte_keys);
     program->integer_keys = calloc(program->key_count, sizeof *program->integer_keys);
@@ -129,6 +143,14 @@ void generate_plain_setting(struct program *program, struct random *random)
     }
     make_byte_keys(program, random);
     make_integer_keys(program, random);
+}
+
+void generate_plain_setting(struct program *program, struct random *random)
+{
+    generate_environment(program, random);
+    generate_databases(program, random,
+                       random_chance(random, 40) ? 0 : 1 + random_below(random, 3));
+    generate_keys(program, random);
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */
@@ -238,8 +260,9 @@ static void add_data_step(struct writer *writer)
     if (step->code != STEP_GET && random_chance(random, 95)) {
         step->txn = TXN_WRITE;
     }
+    step->number = (int)random_below(random, 4);
     if (random_chance(random, 3)) {
-        step->twist = (uint8_t)(1 + random_below(random, 5));
+        step->twist = (uint8_t)(1 + random_below(random, TWIST_DATA_LONG));
     }
 }
 
@@ -262,9 +285,14 @@ static void shape_cursor_get(struct writer *writer, struct step *step)
         MDB_FIRST,     MDB_LAST,        MDB_NEXT,       MDB_NEXT,      MDB_NEXT,
         MDB_PREV,      MDB_PREV,        MDB_SET,        MDB_SET_KEY,   MDB_SET_RANGE,
         MDB_SET_RANGE, MDB_GET_CURRENT, MDB_NEXT_NODUP, MDB_PREV_NODUP};
+    static const int8_t with_duplicates[] = {
+        MDB_GET_BOTH,  MDB_GET_BOTH, MDB_GET_BOTH_RANGE, MDB_NEXT_DUP,   MDB_NEXT_DUP, MDB_PREV_DUP,
+        MDB_FIRST_DUP, MDB_LAST_DUP, MDB_NEXT_NODUP,     MDB_PREV_NODUP, MDB_SET};
     struct random *random = writer->random;
 
-    if (random_chance(random, 80)) {
+    if (generate_has_duplicates(writer->program) && random_chance(random, 45)) {
+        step->cursor_op = with_duplicates[random_below(random, sizeof with_duplicates)];
+    } else if (random_chance(random, 80)) {
         step->cursor_op = favourites[random_below(random, sizeof favourites)];
     } else if (random_chance(random, 90)) {
         step->cursor_op = (int8_t)random_below(random, MDB_PREV_MULTIPLE + 1);
@@ -272,7 +300,7 @@ static void shape_cursor_get(struct writer *writer, struct step *step)
         step->cursor_op = random_chance(random, 50) ? 19 : random_chance(random, 50) ? 99 : -1;
     }
     if (random_chance(random, 6)) {
-        step->twist = (uint8_t)(1 + random_below(random, 5));
+        step->twist = (uint8_t)(1 + random_below(random, TWIST_DATA_LONG));
     }
 }
 
@@ -280,6 +308,11 @@ static void add_cursor_step(struct writer *writer, unsigned cursor)
 {
     struct random *random = writer->random;
     uint32_t pick = random_below(random, 100);
+
+    if (generate_has_duplicates(writer->program) && random_chance(random, 12)) {
+        generate_dup_step(writer, cursor);
+        return;
+    }
     enum step_code code = pick < 65   ? STEP_CURSOR_GET
                           : pick < 79 ? STEP_CURSOR_PUT
                           : pick < 84 ? STEP_CURSOR_PUT_CURRENT
@@ -302,7 +335,9 @@ static void add_cursor_step(struct writer *writer, unsigned cursor)
     } else if (code == STEP_CURSOR_PUT_CURRENT) {
         step->number = random_chance(random, 40); /* keep the size */
     } else if (code == STEP_SCAN) {
-        step->cursor_op = random_chance(random, 50) ? MDB_NEXT : MDB_PREV;
+        static const int8_t moves[] = {MDB_NEXT,       MDB_PREV,     MDB_NEXT,     MDB_PREV,
+                                       MDB_NEXT_NODUP, MDB_NEXT_DUP, MDB_PREV_DUP, MDB_PREV_NODUP};
+        step->cursor_op = moves[random_below(random, random_chance(random, 60) ? 4 : 8)];
         step->number = 1 + (int)random_below(random, 200);
     }
 }
@@ -397,10 +432,11 @@ static void add_transaction_step(struct writer *writer)
 static void add_rare_step(struct writer *writer)
 {
     static const uint8_t codes[] = {
-        STEP_DROP,     STEP_DROP,     STEP_DBI_CLOSE, STEP_DBI_FLAGS, STEP_STAT,
-        STEP_STAT,     STEP_CMP,      STEP_CMP,       STEP_VERIFY,    STEP_VERIFY,
-        STEP_ENV_INFO, STEP_ENV_INFO, STEP_COPY,      STEP_REOPEN,    STEP_ENV_SYNC,
-        STEP_BAD_CALL, STEP_BAD_CALL, STEP_BAD_CALL,  STEP_DBI_OPEN,  STEP_DBI_OPEN,
+        STEP_DROP,     STEP_DROP,     STEP_DBI_CLOSE, STEP_DBI_FLAGS,   STEP_STAT,
+        STEP_STAT,     STEP_CMP,      STEP_CMP,       STEP_VERIFY,      STEP_VERIFY,
+        STEP_ENV_INFO, STEP_ENV_INFO, STEP_COPY,      STEP_REOPEN,      STEP_ENV_SYNC,
+        STEP_BAD_CALL, STEP_BAD_CALL, STEP_BAD_CALL,  STEP_DBI_OPEN,    STEP_DBI_OPEN,
+        STEP_ASK,      STEP_ASK,      STEP_ASK,       STEP_READER_LIST,
     };
     struct random *random = writer->random;
     uint8_t code = codes[random_below(random, sizeof codes)];
@@ -415,12 +451,13 @@ static void add_rare_step(struct writer *writer)
     if (step == NULL) {
         return;
     }
-    step->number = (int)random_below(random, 64);
+    step->number = (int)random_below(random, 5040);
     if (code == STEP_DROP) {
         step->number = random_chance(random, 5) ? -1 : random_chance(random, 60) ? 0 : 1;
         step->number = random_chance(random, 3) ? 2 : step->number;
     } else if (code == STEP_COPY) {
         step->flags = random_chance(random, 50) ? MDB_CP_COMPACT : 0;
+        step->flags |= random_chance(random, 30) ? 0x100 : 0; /* COPY_BY_FD */
     }
 }
 
@@ -470,7 +507,14 @@ static void plain_steps(struct program *program, struct random *random)
 }
 
 const struct generator generators[] = {
-    {"plain", generate_plain_setting, plain_steps},
-    {"nested", generate_nested_setting, generate_nested_steps},
-    {NULL, NULL, NULL},
+    {"plain", true, generate_plain_setting, plain_steps},
+    {"nested", true, generate_nested_setting, generate_nested_steps},
+    {"order", WITH_DUPSORT, generate_order_setting, plain_steps},
+    {"tiny", true, generate_tiny_setting, plain_steps},
+    {"dup", WITH_DUPSORT, generate_dup_setting, plain_steps},
+    {"mixed", WITH_DUPSORT, generate_mixed_setting, plain_steps},
+    {"nested-dup", WITH_DUPSORT, generate_nested_dup_setting, generate_nested_steps},
+    {"order-dup", WITH_DUPSORT, generate_order_dup_setting, plain_steps},
+    {"tiny-dup", WITH_DUPSORT, generate_tiny_dup_setting, plain_steps},
+    {NULL, false, NULL, NULL},
 };

@@ -30,7 +30,8 @@ struct options {
     const char *ours;                  /* path of the library to be tested */
     const char *only;                  /* steps to run, NULL for all */
     const char *directory;             /* where environments are made */
-    const struct generator *generator; /* of programs */
+    const char *emit;                  /* write the last program as C here, or NULL */
+    const struct generator *generator; /* of programs, NULL for all in turn */
     long page_size;                    /* --page-size, 0 when not given */
     unsigned shrink_seconds;           /* 0: do not shrink */
     unsigned program_seconds;          /* a program that takes longer hangs */
@@ -57,6 +58,7 @@ static void usage(void)
         "usage: differential [--ours PATH] [--real PATH] [--seed S] [--programs N] [--calls M]\n"
         "                    [--only LIST] [--generator NAME] [--dir DIRECTORY]\n"
         "                    [--shrink SECONDS] [--timeout SECONDS] [--page-size BYTES]\n"
+        "                    [--emit FILE]\n"
         "PATH defaults to QS_LMDB and QS_REAL_LMDB; --page-size gives the second library another\n"
         "page size, to run the real one against itself. See README.md.\n");
     exit(2);
@@ -64,6 +66,9 @@ static void usage(void)
 
 static const struct generator *find_generator(const char *name)
 {
+    if (strcmp(name, "all") == 0) {
+        return NULL;
+    }
     for (const struct generator *generator = generators; generator->name != NULL; generator++) {
         if (strcmp(generator->name, name) == 0) {
             return generator;
@@ -109,6 +114,9 @@ static void set_option(struct options *options, int option)
     case 'z':
         options->page_size = strtol(optarg, NULL, 0);
         break;
+    case 'e':
+        options->emit = optarg;
+        break;
     default:
         usage();
     }
@@ -117,12 +125,19 @@ static void set_option(struct options *options, int option)
 static void parse(struct options *options, int argc, char **argv)
 {
     static const struct option names[] = {
-        {"seed", required_argument, NULL, 's'},      {"programs", required_argument, NULL, 'p'},
-        {"calls", required_argument, NULL, 'c'},     {"ours", required_argument, NULL, 'o'},
-        {"real", required_argument, NULL, 'r'},      {"only", required_argument, NULL, 'l'},
-        {"generator", required_argument, NULL, 'g'}, {"dir", required_argument, NULL, 'd'},
-        {"shrink", required_argument, NULL, 'k'},    {"timeout", required_argument, NULL, 't'},
-        {"page-size", required_argument, NULL, 'z'}, {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},
+        {"programs", required_argument, NULL, 'p'},
+        {"calls", required_argument, NULL, 'c'},
+        {"ours", required_argument, NULL, 'o'},
+        {"real", required_argument, NULL, 'r'},
+        {"only", required_argument, NULL, 'l'},
+        {"generator", required_argument, NULL, 'g'},
+        {"dir", required_argument, NULL, 'd'},
+        {"shrink", required_argument, NULL, 'k'},
+        {"timeout", required_argument, NULL, 't'},
+        {"page-size", required_argument, NULL, 'z'},
+        {"emit", required_argument, NULL, 'e'},
+        {NULL, 0, NULL, 0},
     };
     const char *seed = getenv("QS_SEED");
     int option;
@@ -132,7 +147,7 @@ static void parse(struct options *options, int argc, char **argv)
     options->calls = 600;
     options->real = api_find_real();
     options->ours = getenv("QS_LMDB");
-    options->generator = &generators[0];
+    options->generator = NULL;
     options->directory = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     options->shrink_seconds = 60;
     options->program_seconds = PROGRAM_SECONDS_MAX;
@@ -180,10 +195,31 @@ static void print_only(const struct program *program)
     }
 }
 
-/* Runs the program in a child. 0, or what the child ended with (wait status). */
-static int run_in_child(struct tester *tester, const struct program *program, const char *base,
-                        bool quiet)
+/* The generator of a seed. */
+static const struct generator *pick_generator(const struct options *options, uint64_t seed)
 {
+    const struct generator *generator = generators;
+    unsigned count = 0;
+
+    if (options->generator != NULL) {
+        return options->generator;
+    }
+    for (; generator->name != NULL; generator++) {
+        count += generator->is_default;
+    }
+    count = (unsigned)(seed % count);
+    for (generator = generators; !generator->is_default || count > 0; generator++) {
+        count -= generator->is_default;
+    }
+    return generator;
+}
+
+/* Runs the program in a child, which writes it as C to `script` (if not NULL). 0, or what the child
+ * ended with (wait status). */
+static int run_in_child(struct tester *tester, const struct program *program, const char *base,
+                        bool quiet, const char *script)
+{
+    FILE *file;
     uint64_t calls = 0;
     int status = 0;
     pid_t child = fork();
@@ -195,7 +231,8 @@ static int run_in_child(struct tester *tester, const struct program *program, co
         alarm(quiet && tester->options.program_seconds > SHRINK_SECONDS_MAX
                   ? SHRINK_SECONDS_MAX
                   : tester->options.program_seconds);
-        _exit(driver_run(program, tester->apis, base, quiet, &calls) ? 0 : 1);
+        file = script == NULL ? NULL : fopen(script, "w");
+        _exit(driver_run(program, tester->apis, base, quiet, file, &calls) ? 0 : 1);
     }
     if (child < 0 || waitpid(child, &status, 0) < 0) {
         perror("fork");
@@ -211,14 +248,37 @@ static bool still_fails(void *context, const struct program *program)
 
     snprintf(base, sizeof base, "%s/shrink", tester->base);
     driver_remove(base);
-    return run_in_child(tester, program, base, true) != 0;
+    return run_in_child(tester, program, base, true, NULL) != 0;
+}
+
+/* The program as C; one that crashed did not write its end. */
+static void print_script(const char *script, int status)
+{
+    char line[4096];
+    FILE *file = fopen(script, "a+");
+
+    if (file == NULL) {
+        return;
+    }
+    if (WIFSIGNALED(status)) {
+        fprintf(file, "    return 0;\n}\n");
+    }
+    rewind(file);
+    fprintf(stderr, "\n---- %s\n", script);
+    while (fgets(line, sizeof line, file) != NULL) {
+        fputs(line, stderr);
+    }
+    fprintf(stderr, "----\n");
+    fclose(file);
 }
 
 static void explain(struct tester *tester, uint64_t seed, int status)
 {
     const struct options *options = &tester->options;
-    struct program *program = program_make(options->generator, seed, options->calls);
+    const struct generator *generator = pick_generator(options, seed);
+    struct program *program = program_make(generator, seed, options->calls);
     char base[256];
+    char script[256];
 
     if (options->only != NULL) {
         keep_only(program, options->only);
@@ -235,13 +295,14 @@ static void explain(struct tester *tester, uint64_t seed, int status)
             program_print_step(stderr, program, &program->steps[i]);
         }
         snprintf(base, sizeof base, "%s/shortest", tester->base);
-        run_in_child(tester, program, base, false);
+        snprintf(script, sizeof script, "%s/shortest.c", tester->base);
+        print_script(script, run_in_child(tester, program, base, false, script));
     }
     fprintf(stderr,
             "\nreplay: differential --real %s --ours %s --generator %s --seed %llu "
             "--programs 1 --calls %zu%s%ld --only ",
-            options->real, options->ours, options->generator->name, (unsigned long long)seed,
-            options->calls, " --page-size ", options->page_size);
+            options->real, options->ours, generator->name, (unsigned long long)seed, options->calls,
+            " --page-size ", options->page_size);
     print_only(program);
     fprintf(stderr, "\n");
     program_free(program);
@@ -258,15 +319,20 @@ static void run_all(struct tester *tester)
         struct program *program;
         uint64_t calls = 0;
         bool same;
+        FILE *script = options->emit == NULL ? NULL : fopen(options->emit, "w");
         tester->progress->seed = options->seed + i;
         snprintf(base, sizeof base, "%s/%llu", tester->base,
                  (unsigned long long)tester->progress->seed);
-        program = program_make(options->generator, tester->progress->seed, options->calls);
+        program = program_make(pick_generator(options, tester->progress->seed),
+                               tester->progress->seed, options->calls);
         if (options->only != NULL) {
             keep_only(program, options->only);
         }
         alarm(options->program_seconds);
-        same = driver_run(program, tester->apis, base, false, &calls);
+        same = driver_run(program, tester->apis, base, false, script, &calls);
+        if (script != NULL) {
+            fclose(script);
+        }
         program_free(program);
         tester->progress->calls += calls;
         if (!same) {

@@ -56,7 +56,8 @@ static void print_past(const struct past_call *past)
     MDB_val key = {call->key.mv_size < 16 ? call->key.mv_size : 16, (void *)past->key};
     bool by_cursor = call->code >= STEP_CURSOR_OPEN && call->code <= STEP_CURSOR_COUNT;
     bool has_key = call->code == STEP_GET || call->code == STEP_PUT || call->code == STEP_DEL ||
-                   call->code == STEP_CURSOR_PUT || call->code == STEP_CURSOR_GET;
+                   call->code == STEP_CURSOR_PUT || call->code == STEP_DCMP ||
+                   call->code == STEP_CURSOR_GET;
 
     fprintf(stderr, "%5u %-12s", past->step, program_step_name(call->code));
     if (by_cursor) {
@@ -168,17 +169,34 @@ static const char *difference(const struct pair *pair, const struct call *call,
     return NULL;
 }
 
+/* One of them has no room left: the write transaction must end. After a commit, or the end of a
+ * handle, that only one made there is nothing to compare with. */
+static bool is_full(struct pair *pair, const struct call *call, int real, int ours)
+{
+    if (!pair->program->map_is_tiny || (real != MDB_MAP_FULL && ours != MDB_MAP_FULL)) {
+        return false;
+    }
+    if (call->code == STEP_TXN_COMMIT || call->code == STEP_DROP) {
+        pair->inconclusive = real != ours;
+        pair->failed = real != ours;
+        return pair->failed;
+    }
+    pair->full = true;
+    return true;
+}
+
 int pair_call(struct pair *pair, const struct call *call, struct result *real)
 {
     struct result results[2];
     const char *what;
 
-    if (pair->failed) {
+    if (pair->failed || pair->full) {
         return EXIT_FAILURE;
     }
     if (real == NULL) {
         real = &results[REAL];
     }
+    emit_call(pair, call);
     world_call(&pair->world[REAL], call, real);
     remember(pair, call, real);
     if (real->rc == MDB_PAGE_FULL) {
@@ -193,6 +211,9 @@ int pair_call(struct pair *pair, const struct call *call, struct result *real)
         pair->failed = true;
         pair->inconclusive = true;
         return real->rc;
+    }
+    if (is_full(pair, call, real->rc, results[OURS].rc)) {
+        return MDB_MAP_FULL;
     }
     what = difference(pair, call, real, &results[OURS]);
     if (what != NULL) {
@@ -240,6 +261,7 @@ void pair_verify(struct pair *pair, unsigned txn)
         if (pair_call(pair, &call, NULL) != 0) {
             continue;
         }
+        emit_walk(pair, txn, db);
         forward = walk(pair, txn, db, MDB_FIRST, MDB_NEXT);
         backward = walk(pair, txn, db, MDB_LAST, MDB_PREV);
         call.code = STEP_CURSOR_CLOSE;

@@ -49,6 +49,7 @@ struct known_cursor {
     bool key_known;                /* `key` is meaningful */
     size_t key_size;               /* bytes */
     uint8_t key[KEY_MAX];          /* current, or deleted */
+    bool key_gone;                 /* DELETED: the key with all its duplicates */
 };
 
 struct known_db {
@@ -80,6 +81,8 @@ struct pair {
     struct past_call history[HISTORY_COUNT]; /* last calls */
     uint64_t history_next;                   /* calls so far */
     bool quiet;                              /* print nothing */
+    bool full;                               /* MDB_MAP_FULL came: the writer must abort */
+    FILE *script;                            /* where calls are written down as C, or NULL */
 };
 
 /* A call with everything unset. */
@@ -88,6 +91,15 @@ struct call call_make(enum step_code code);
 /* Gives both the call and compares; *real (may be NULL) is the real library's result. Returns its
  * code. Does nothing once the pair has failed. */
 int pair_call(struct pair *pair, const struct call *call, struct result *real);
+
+/* Writes a call down as C (emit.c); a walk through a database; the beginning and the end. */
+void emit_call(const struct pair *pair, const struct call *call);
+void emit_walk(const struct pair *pair, unsigned txn, unsigned db);
+void emit_open(const struct pair *pair);
+void emit_close(const struct pair *pair);
+void emit_copy(const struct pair *pair, unsigned number, unsigned flags);
+void emit_begin(const struct pair *pair);
+void emit_end(const struct pair *pair);
 
 /* Reports a mismatch in words. */
 void pair_fail(struct pair *pair, const char *what);
@@ -106,18 +118,47 @@ void position_after_put(struct pair *pair, const struct call *call, const struct
 void position_set_key(struct known_cursor *cursor, const MDB_val *key);
 
 /* False when the result of the cursor operation is not to be compared. */
-bool position_defines(const struct known_cursor *cursor, int cursor_op);
+bool position_defines(struct pair *pair, const struct known_cursor *cursor, int cursor_op);
 
 /* Key of the item that cursor_del would delete; false when that is not known. */
 bool position_victim(struct pair *pair, const struct known_cursor *cursor, uint8_t *bytes,
                      MDB_val *key);
 
+/* What the real library says, by a cursor of its own: a code of MDB_FIRST (key NULL) or
+ * MDB_SET_RANGE, which changes *key. */
+int position_ask_real(struct pair *pair, unsigned txn, unsigned db, MDB_val *key);
+
+/* The key compares equal to the cursor's. */
+bool position_has_key(const struct pair *pair, const struct known_cursor *cursor,
+                      const MDB_val *key);
+
+/* ---- positions in databases with MDB_DUPSORT (position_dup.c) -------------------------------- */
+
+bool position_dup_defines(struct pair *pair, const struct known_cursor *cursor, int cursor_op);
+/* Another cursor may be among the duplicates of this one's key: the real library does not survive
+ * some deletions there. */
+bool position_dup_shared(struct pair *pair, unsigned index);
+/* mdb_cursor_count() is defined. */
+bool position_dup_counts(struct pair *pair, const struct known_cursor *cursor);
+/* Somebody else put or deleted items of `key` (NULL: which is not known). */
+void position_dup_after_change(struct pair *pair, unsigned db, const MDB_val *key, bool key_gone,
+                               int except);
+void position_dup_after_get(struct pair *pair, const struct call *call,
+                            const struct result *result);
+void position_dup_after_put(struct pair *pair, const struct call *call,
+                            const struct result *result);
+
+/* Duplicates of the key in the real library, and the first; 0 when it is not there. */
+size_t position_dup_first(struct pair *pair, unsigned txn, unsigned db, const MDB_val *key,
+                          MDB_val *data);
+size_t position_dup_count(struct pair *pair, unsigned txn, unsigned db, const MDB_val *key);
+
 /* ---- programs (driver.c) --------------------------------------------------------------------- */
 
 /* Runs the program in two new directories below `base`; true when nothing differed. Removes the
- * directories then, or always with `quiet`. */
+ * directories then, or always with `quiet`. Writes the calls down as C in `script`, if given. */
 bool driver_run(const struct program *program, const struct api apis[2], const char *base,
-                bool quiet, uint64_t *calls);
+                bool quiet, FILE *script, uint64_t *calls);
 
 /* Removes the directory with all that is in it, if it is there. */
 void driver_remove(const char *base);

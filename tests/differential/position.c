@@ -7,6 +7,7 @@
  * Where knowledge is missing (is there an item behind this one?) the real library is asked through
  * a cursor of its own, which does not disturb the others.
  */
+#include "compare.h"
 #include "pair.h"
 
 #include <string.h>
@@ -20,14 +21,21 @@ void position_set_key(struct known_cursor *cursor, const MDB_val *key)
     }
 }
 
-static bool has_key(const struct known_cursor *cursor, const MDB_val *key)
+bool position_has_key(const struct pair *pair, const struct known_cursor *cursor,
+                      const MDB_val *key)
 {
-    return cursor->key_known && cursor->key_size == key->mv_size &&
-           memcmp(cursor->key, key->mv_data, key->mv_size) == 0;
+    MDB_val own = {cursor->key_size, (void *)cursor->key};
+
+    if (!cursor->key_known || cursor->key_size != key->mv_size) {
+        return false;
+    }
+    return pair->program->key_order[cursor->db] == ORDER_FOLDED
+               ? compare_folded(&own, key) == 0
+               : memcmp(cursor->key, key->mv_data, key->mv_size) == 0;
 }
 
 /* First item not below `key` (NULL: of all) in the real library; an MDB code. */
-static int ask_real(struct pair *pair, unsigned txn, unsigned db, MDB_val *key)
+int position_ask_real(struct pair *pair, unsigned txn, unsigned db, MDB_val *key)
 {
     struct world *world = &pair->world[REAL];
     const struct api *api = world->api;
@@ -46,11 +54,16 @@ static int ask_real(struct pair *pair, unsigned txn, unsigned db, MDB_val *key)
     return rc;
 }
 
+static bool has_duplicates(const struct pair *pair, unsigned db)
+{
+    return db < DB_COUNT && (pair->db[db].flags & MDB_DUPSORT) != 0;
+}
+
 static bool at_end(struct pair *pair, const struct known_cursor *cursor)
 {
     MDB_val key = {cursor->key_size, (void *)cursor->key};
 
-    return !cursor->key_known || ask_real(pair, cursor->txn, cursor->db, &key) != 0;
+    return !cursor->key_known || position_ask_real(pair, cursor->txn, cursor->db, &key) != 0;
 }
 
 void position_before_change(struct pair *pair, unsigned db, int except)
@@ -62,6 +75,9 @@ void position_before_change(struct pair *pair, unsigned db, int except)
             continue;
         }
         cursor->end_stale = true;
+        if (has_duplicates(pair, db) && cursor->position == POSITION_DELETED) {
+            cursor->position = POSITION_MURKY;
+        }
         if (cursor->position == POSITION_END || cursor->position == POSITION_UNSURE ||
             (cursor->position == POSITION_DELETED && at_end(pair, cursor))) {
             cursor->position = POSITION_MURKY;
@@ -80,7 +96,7 @@ void position_after_delete(struct pair *pair, unsigned db, const MDB_val *key, i
         }
         if (key == NULL || !cursor->key_known) {
             cursor->position = POSITION_MURKY;
-        } else if (has_key(cursor, key)) {
+        } else if (position_has_key(pair, cursor, key)) {
             cursor->position = POSITION_DELETED;
         }
     }
@@ -91,10 +107,10 @@ static enum cursor_position position_of_miss(struct pair *pair, const struct cal
 {
     MDB_val key = call->key;
 
-    if (ask_real(pair, call->txn, call->db, NULL) != 0) {
+    if (position_ask_real(pair, call->txn, call->db, NULL) != 0) {
         return POSITION_UNSET;
     }
-    return ask_real(pair, call->txn, call->db, &key) == 0 ? POSITION_MURKY : POSITION_END;
+    return position_ask_real(pair, call->txn, call->db, &key) == 0 ? POSITION_MURKY : POSITION_END;
 }
 
 static enum cursor_position position_not_found(struct pair *pair, const struct call *call,
@@ -133,8 +149,11 @@ static void update_end_mark(struct known_cursor *cursor, int cursor_op, int rc)
     }
 }
 
-bool position_defines(const struct known_cursor *cursor, int cursor_op)
+bool position_defines(struct pair *pair, const struct known_cursor *cursor, int cursor_op)
 {
+    if (has_duplicates(pair, cursor->db) && cursor->state == CURSOR_LIVE) {
+        return position_dup_defines(pair, cursor, cursor_op);
+    }
     if (is_next(cursor_op) && cursor->end_mark && cursor->end_stale) {
         return false;
     }
@@ -146,6 +165,10 @@ void position_after_get(struct pair *pair, const struct call *call, const struct
 {
     struct known_cursor *cursor = &pair->cursor[call->cursor];
 
+    if (has_duplicates(pair, cursor->db)) {
+        position_dup_after_get(pair, call, result);
+        return;
+    }
     update_end_mark(cursor, call->cursor_op, result->rc);
     if (result->rc == 0) {
         cursor->position = POSITION_ON;
@@ -166,6 +189,10 @@ void position_after_put(struct pair *pair, const struct call *call, const struct
 {
     struct known_cursor *cursor = &pair->cursor[call->cursor];
 
+    if (has_duplicates(pair, cursor->db)) {
+        position_dup_after_put(pair, call, result);
+        return;
+    }
     cursor->end_stale = true;
     if (cursor->position != POSITION_ON && cursor->position != POSITION_UNSET) {
         cursor->end_mark = true;
@@ -197,8 +224,8 @@ bool position_victim(struct pair *pair, const struct known_cursor *cursor, uint8
     if (cursor->position == POSITION_ON) {
         return true;
     }
-    if (cursor->position != POSITION_DELETED || ask_real(pair, cursor->txn, cursor->db, key) != 0 ||
-        key->mv_size > KEY_MAX) {
+    if (cursor->position != POSITION_DELETED ||
+        position_ask_real(pair, cursor->txn, cursor->db, key) != 0 || key->mv_size > KEY_MAX) {
         return false;
     }
     memmove(bytes, key->mv_data, key->mv_size);

@@ -12,23 +12,25 @@
 #include <string.h>
 
 static const char *const step_names[STEP_CODE_COUNT] = {
-    "txn_begin",    "child_begin",
-    "txn_commit",   "txn_abort",
-    "txn_reset",    "txn_renew",
-    "txn_id",       "dbi_open",
-    "dbi_close",    "dbi_flags",
-    "stat",         "drop",
-    "get",          "put",
-    "del",          "cmp",
-    "cursor_open",  "cursor_close",
-    "cursor_renew", "cursor_get",
-    "cursor_put",   "cursor_put_current",
-    "cursor_del",   "cursor_count",
-    "fill",         "clear",
-    "scan",         "verify",
-    "env_copy",     "reopen",
-    "env_info",     "env_sync",
-    "bad_call",
+    "txn_begin",     "child_begin",
+    "txn_commit",    "txn_abort",
+    "txn_reset",     "txn_renew",
+    "txn_id",        "dbi_open",
+    "dbi_close",     "dbi_flags",
+    "stat",          "drop",
+    "get",           "put",
+    "del",           "cmp",
+    "cursor_open",   "cursor_close",
+    "cursor_renew",  "cursor_get",
+    "cursor_put",    "cursor_put_current",
+    "cursor_del",    "cursor_count",
+    "dcmp",          "put_multiple",
+    "read_multiple", "reader_list",
+    "ask",           "fill",
+    "clear",         "scan",
+    "verify",        "env_copy",
+    "reopen",        "env_info",
+    "env_sync",      "bad_call",
 };
 
 static const char *const cursor_op_names[] = {
@@ -39,7 +41,8 @@ static const char *const cursor_op_names[] = {
 };
 
 static const char *const twist_names[] = {
-    "", " key=empty", " key=too-long", " key=NULL", " data=NULL", " key=data=NULL",
+    "",           " key=empty",     " key=too-long", " key=NULL",
+    " data=NULL", " key=data=NULL", " data=empty",   " data=too-long",
 };
 
 uint64_t random_next(struct random *random)
@@ -100,7 +103,7 @@ struct program *program_make(const struct generator *generator, uint64_t seed, s
     }
     program->seed = seed;
     program->generator = generator->name;
-    program->arena_size = 4 << 20;
+    program->arena_size = 16 << 20;
     program->arena = malloc(program->arena_size);
     program->steps = calloc(step_count, sizeof *program->steps);
     program->step_count = step_count;
@@ -119,6 +122,9 @@ void program_free(struct program *program)
 {
     free(program->byte_keys);
     free(program->integer_keys);
+    for (unsigned i = 0; i < DB_COUNT; i++) {
+        free(program->values[i]);
+    }
     free(program->steps);
     free(program->arena);
     free(program);
@@ -147,8 +153,9 @@ void program_print_setting(FILE *out, const struct program *program)
             program->generator, (unsigned long long)program->seed, program->env_flags,
             program->max_dbs, program->max_readers, program->key_count);
     for (unsigned i = 0; i <= program->named_count; i++) {
-        fprintf(out, "  db %u: %s, flags %#x\n", i,
-                program->db_name[i] == NULL ? "(main)" : program->db_name[i], program->db_flags[i]);
+        fprintf(out, "  db %u: %s, flags %#x, orders %d %d\n", i,
+                program->db_name[i] == NULL ? "(main)" : program->db_name[i], program->db_flags[i],
+                (int)program->key_order[i], (int)program->data_order[i]);
     }
 }
 
@@ -170,6 +177,11 @@ void program_print_step(FILE *out, const struct program *program, const struct s
     case STEP_CURSOR_OPEN:
     case STEP_CURSOR_RENEW:
         fprintf(out, " cursor=%u txn=%u db=%u", step->cursor, step->txn, step->db);
+        break;
+    case STEP_PUT_MULTIPLE:
+    case STEP_READ_MULTIPLE:
+        fprintf(out, " cursor=%u key %u, item %u on, %d items, flags=%#x", step->cursor, step->key,
+                step->data_at, step->number, step->flags);
         break;
     case STEP_CURSOR_GET:
         fprintf(out, " cursor=%u %s", step->cursor, program_cursor_op_name(step->cursor_op));

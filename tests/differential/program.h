@@ -21,7 +21,7 @@ enum {
     TXN_SLOTS = TXN_OUTER + NEST_MAX,
     CURSOR_COUNT = 8,              /* slots of cursors */
     DB_MAIN = 0,                   /* slot of the unnamed database */
-    DB_NAMED_COUNT = 3,            /* named ones follow it */
+    DB_NAMED_COUNT = 5,            /* named ones follow it */
     DB_COUNT = 1 + DB_NAMED_COUNT, /* slots that can be opened */
     DB_FREE = DB_COUNT,            /* stands for the library's own handle 0 */
     DB_BAD = DB_COUNT + 1,         /* stands for a handle that never exists */
@@ -54,6 +54,11 @@ enum step_code {
     STEP_CURSOR_PUT_CURRENT,
     STEP_CURSOR_DEL,
     STEP_CURSOR_COUNT,
+    STEP_DCMP,
+    STEP_PUT_MULTIPLE,  /* `number` items of one key by one call */
+    STEP_READ_MULTIPLE, /* all items of one key by chunks, forwards and back */
+    STEP_READER_LIST,
+    STEP_ASK,    /* the `number`-th kind of question or setting */
     STEP_FILL,   /* `number` puts of keys in table order */
     STEP_CLEAR,  /* `number` deletes of keys in table order */
     STEP_SCAN,   /* `number` moves of a cursor */
@@ -74,6 +79,17 @@ enum step_twist {
     TWIST_KEY_NULL,
     TWIST_DATA_NULL,
     TWIST_BOTH_NULL,
+    TWIST_DATA_EMPTY,
+    TWIST_DATA_LONG, /* longer than what MDB_DUPSORT allows */
+};
+
+/* How keys or duplicates are ordered by a function of the program's; compare.h has them. */
+enum order {
+    ORDER_DEFAULT, /* the library's */
+    ORDER_DESCENDING,
+    ORDER_FOLDED, /* letters of both cases are one */
+    ORDER_LENGTH, /* shorter first */
+    ORDER_COUNT,
 };
 
 struct step {
@@ -97,23 +113,28 @@ struct key_bytes {
 };
 
 struct program {
-    uint64_t seed;                  /* everything here follows from it and step_count */
-    const char *generator;          /* name of what made it */
-    unsigned env_flags;             /* of every open */
-    unsigned max_dbs;               /* of every open */
-    unsigned max_readers;           /* of every open, 0 = not set */
-    size_t map_size;                /* of every open */
-    unsigned named_count;           /* named databases it uses */
-    unsigned db_flags[DB_COUNT];    /* each database is created with */
-    const char *db_name[DB_COUNT];  /* NULL for the main one */
-    size_t key_count;               /* in each table */
-    struct key_bytes *byte_keys;    /* for databases without MDB_INTEGERKEY */
-    struct key_bytes *integer_keys; /* for the others; 4 or 8 bytes each */
-    struct step *steps;             /* the list */
-    size_t step_count;              /* in the list */
-    uint8_t *arena;                 /* memory of the keys */
-    size_t arena_used;              /* bytes of it */
-    size_t arena_size;              /* bytes of it */
+    uint64_t seed;                      /* everything here follows from it and step_count */
+    const char *generator;              /* name of what made it */
+    unsigned env_flags;                 /* of every open */
+    unsigned max_dbs;                   /* of every open */
+    unsigned max_readers;               /* of every open, 0 = not set */
+    size_t map_size;                    /* of every open */
+    unsigned named_count;               /* named databases it uses */
+    unsigned db_flags[DB_COUNT];        /* each database is created with */
+    const char *db_name[DB_COUNT];      /* NULL for the main one */
+    size_t key_count;                   /* in each table */
+    struct key_bytes *byte_keys;        /* for databases without MDB_INTEGERKEY */
+    struct key_bytes *integer_keys;     /* for the others; 4 or 8 bytes each */
+    enum order key_order[DB_COUNT];     /* set after each open of the handle */
+    enum order data_order[DB_COUNT];    /* of duplicates, likewise */
+    size_t value_count;                 /* in each table of duplicates */
+    struct key_bytes *values[DB_COUNT]; /* for databases with MDB_DUPSORT, else NULL */
+    bool map_is_tiny;                   /* MDB_MAP_FULL is to be expected */
+    struct step *steps;                 /* the list */
+    size_t step_count;                  /* in the list */
+    uint8_t *arena;                     /* memory of the keys */
+    size_t arena_used;                  /* bytes of it */
+    size_t arena_size;                  /* bytes of it */
 };
 
 struct random {
@@ -126,9 +147,10 @@ uint32_t random_below(struct random *random, uint32_t limit);
 /* True in `percent` of 100 cases. */
 bool random_chance(struct random *random, uint32_t percent);
 
-/* A way to make programs. Duplicates and tiny maps each get their own. */
+/* A way to make programs. */
 struct generator {
     const char *name;                                                /* for --generator */
+    bool is_default;                                                 /* one of `all` */
     void (*setting)(struct program *program, struct random *random); /* flags, databases, sizes */
     void (*steps)(struct program *program, struct random *random);   /* fills program->steps */
 };

@@ -34,7 +34,7 @@ static bool has_integer_keys(const struct pair *pair, unsigned db)
     return (flags & MDB_INTEGERKEY) != 0;
 }
 
-static MDB_val table_key(const struct pair *pair, unsigned db, size_t index)
+MDB_val steps_key(const struct pair *pair, unsigned db, size_t index)
 {
     const struct program *program = pair->program;
     const struct key_bytes *table =
@@ -44,9 +44,9 @@ static MDB_val table_key(const struct pair *pair, unsigned db, size_t index)
     return (MDB_val){key->size, (void *)key->data};
 }
 
-static void set_key(const struct pair *pair, const struct step *step, struct call *call)
+void steps_set_key(const struct pair *pair, const struct step *step, struct call *call)
 {
-    call->key = table_key(pair, call->db, step->key);
+    call->key = steps_key(pair, call->db, step->key);
     switch (step->twist) {
     case TWIST_KEY_EMPTY:
         call->key.mv_size = 0;
@@ -71,12 +71,6 @@ static void set_key(const struct pair *pair, const struct step *step, struct cal
     }
 }
 
-static void set_data(const struct step *step, struct call *call)
-{
-    call->data.mv_size = step->data_size;
-    call->data.mv_data = (void *)(program_pool() + step->data_at);
-}
-
 /* ---- data ------------------------------------------------------------------------------------ */
 
 static void change(struct pair *pair, struct call *call)
@@ -87,7 +81,14 @@ static void change(struct pair *pair, struct call *call)
     if (is_write) {
         position_before_change(pair, call->db, -1);
     }
-    if (pair_call(pair, call, &result) == 0 && is_write && call->code == STEP_DEL) {
+    steps_limit_reserve(pair, call);
+    if (pair_call(pair, call, &result) != 0 || !is_write) {
+        return;
+    }
+    if (steps_has_duplicates(pair, call->db)) {
+        position_dup_after_change(pair, call->db, &call->key,
+                                  call->code == STEP_DEL && call->no_data, -1);
+    } else if (call->code == STEP_DEL) {
         position_after_delete(pair, call->db, &call->key, -1);
     }
 }
@@ -99,12 +100,15 @@ static void run_data(struct pair *pair, const struct step *step)
     if (pair->txn[step->txn].state == TXN_NONE) {
         return;
     }
-    set_key(pair, step, &call);
+    steps_set_key(pair, step, &call);
     if (step->code == STEP_PUT) {
-        set_data(step, &call);
-        call.data.mv_data = step->data_size == 0 && step->key % 2 ? NULL : call.data.mv_data;
+        steps_set_data(pair, step, &call);
+        call.data.mv_data = call.data.mv_size == 0 && step->key % 2 ? NULL : call.data.mv_data;
     } else if (step->code == STEP_DEL) {
-        call.no_data = step->key % 2;
+        call.no_data = call.no_data || step->number % 2 == 0;
+        if (steps_has_duplicates(pair, step->db)) {
+            steps_set_data(pair, step, &call);
+        }
     }
     if (step->code == STEP_GET) {
         pair_call(pair, &call, NULL);
@@ -113,19 +117,25 @@ static void run_data(struct pair *pair, const struct step *step)
     }
 }
 
+/* Successive keys; in databases with duplicates, by an odd offset, successive items of one key. */
 static void run_range(struct pair *pair, const struct step *step)
 {
     struct call call = steps_call(step, step->code == STEP_FILL ? STEP_PUT : STEP_DEL);
+    bool duplicates = steps_has_duplicates(pair, step->db);
+    bool one_key = duplicates && step->data_at % 4 != 0;
 
     if (pair->txn[step->txn].state == TXN_NONE) {
         return;
     }
-    for (int i = 0; i < step->number && !pair->failed; i++) {
-        call.key = table_key(pair, step->db, step->key + (size_t)i);
+    for (int i = 0; i < step->number && !pair->failed && !pair->full; i++) {
+        call.flags = step->flags;
+        call.key = steps_key(pair, step->db, step->key + (one_key ? 0 : (size_t)i));
         call.data = world_untouched();
-        call.no_data = step->code == STEP_CLEAR;
-        if (step->code == STEP_FILL) {
-            set_data(step, &call);
+        call.no_data = step->code == STEP_CLEAR && !one_key;
+        if (duplicates) {
+            call.data = steps_duplicate(pair, step->db, step->data_at + (size_t)i);
+        } else if (step->code == STEP_FILL) {
+            steps_set_data(pair, step, &call);
             call.data.mv_data = (uint8_t *)call.data.mv_data - (step->data_at > 4096 ? i : 0);
         }
         change(pair, &call);
@@ -138,8 +148,8 @@ static void run_cmp(struct pair *pair, const struct step *step)
 
     if (pair->txn[step->txn].state == TXN_ACTIVE &&
         steps_handle_visible(pair, step->txn, step->db)) {
-        call.key = table_key(pair, step->db, step->key);
-        call.data = table_key(pair, step->db, step->data_at);
+        call.key = steps_key(pair, step->db, step->key);
+        call.data = steps_key(pair, step->db, step->data_at);
         pair_call(pair, &call, NULL);
     }
 }
@@ -156,11 +166,13 @@ static void run_step(struct pair *pair, struct step *step, enum step_code code)
 
 void steps_open(struct pair *pair)
 {
-    int rc = world_open(&pair->world[REAL], pair->program);
+    int rc;
     struct step step = {.txn = TXN_WRITE, .db = DB_MAIN};
     struct call call = steps_call(&step, STEP_DBI_OPEN);
     struct result result;
 
+    emit_open(pair);
+    rc = world_open(&pair->world[REAL], pair->program);
     memset(pair->txn, 0, sizeof pair->txn);
     pair->depth = 0;
     memset(pair->db, 0, sizeof pair->db);
@@ -193,6 +205,7 @@ void steps_close(struct pair *pair, bool commit)
         struct step step = {.txn = (uint8_t)i};
         run_step(pair, &step, commit ? STEP_TXN_COMMIT : STEP_TXN_ABORT);
     }
+    emit_close(pair);
     if (!pair->failed) {
         world_close(&pair->world[REAL]);
         world_close(&pair->world[OURS]);
@@ -236,6 +249,8 @@ static void run_copy(struct pair *pair, const struct step *step)
         return;
     }
     copy = *pair;
+    copy.script = NULL;
+    emit_copy(pair, step->index, step->flags);
     for (int i = REAL; i <= OURS; i++) {
         snprintf(copy.world[i].directory, sizeof copy.world[i].directory, "%.150s/copy%u",
                  pair->world[i].directory, step->index);
@@ -252,20 +267,43 @@ static void run_copy(struct pair *pair, const struct step *step)
     }
 }
 
-static void run_bad_call(struct pair *pair, const struct step *step)
+static bool any_txn(const struct pair *pair)
 {
-    struct call call = steps_call(step, STEP_BAD_CALL);
+    for (unsigned i = 0; i < TXN_SLOTS; i++) {
+        if (pair->txn[i].state != TXN_NONE) {
+            return true;
+        }
+    }
+    return false;
+}
 
-    call.number = step->number % 26;
-    call.key = table_key(pair, step->db, step->key);
-    set_data(step, &call);
+/* Wrong arguments, and questions. */
+static void run_by_number(struct pair *pair, const struct step *step)
+{
+    struct call call = steps_call(step, step->code);
+    const struct known_cursor *cursor = &pair->cursor[step->cursor];
+
+    call.key = steps_key(pair, step->db, step->key);
+    steps_set_data(pair, step, &call);
+    if (wrong_needs_txn(&call) && pair->txn[step->txn].state == TXN_NONE) {
+        return;
+    }
+    if (wrong_needs_cursor(&call)) {
+        call.txn = cursor->txn;
+        if (cursor->state != CURSOR_LIVE || pair->txn[cursor->txn].state != TXN_ACTIVE) {
+            return;
+        }
+    } else if (strstr(wrong_text(&call), "set_mapsize") != NULL && any_txn(pair)) {
+        return;
+    }
     pair_call(pair, &call, NULL);
 }
 
 static void run_simple(struct pair *pair, const struct step *step)
 {
     struct call call = steps_call(step, step->code);
-    bool needs_txn = step->code != STEP_ENV_INFO && step->code != STEP_ENV_SYNC;
+    bool needs_txn = step->code != STEP_ENV_INFO && step->code != STEP_ENV_SYNC &&
+                     step->code != STEP_READER_LIST;
 
     if (step->db == DB_FREE && step->code == STEP_STAT) {
         return;
@@ -288,7 +326,7 @@ static bool is_murky(const struct pair *pair, const struct step *step)
            step->code != STEP_TXN_ABORT;
 }
 
-void steps_run(struct pair *pair, const struct step *step)
+static void run_one(struct pair *pair, const struct step *step)
 {
     if (is_murky(pair, step)) {
         return;
@@ -334,8 +372,13 @@ void steps_run(struct pair *pair, const struct step *step)
         }
         break;
     case STEP_BAD_CALL:
-        run_bad_call(pair, step);
+    case STEP_ASK:
+        run_by_number(pair, step);
         break;
+    case STEP_DCMP:
+        steps_run_dcmp(pair, step);
+        break;
+    case STEP_READER_LIST:
     case STEP_TXN_ID:
     case STEP_DBI_FLAGS:
     case STEP_STAT:
@@ -346,5 +389,25 @@ void steps_run(struct pair *pair, const struct step *step)
     default:
         steps_run_cursor(pair, step);
         break;
+    }
+}
+
+/* One library has no room left, which comes early or late by its layout: both give up what the
+ * transaction did, and hold the same again. */
+static void settle_full_map(struct pair *pair)
+{
+    struct call call = call_make(STEP_DBI_FLAGS);
+
+    pair->full = false;
+    call.db = DB_MAIN;
+    pair_call(pair, &call, NULL);
+    steps_end_writer(pair, STEP_TXN_ABORT);
+}
+
+void steps_run(struct pair *pair, const struct step *step)
+{
+    run_one(pair, step);
+    if (pair->full) {
+        settle_full_map(pair);
     }
 }

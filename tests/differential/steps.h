@@ -37,6 +37,30 @@ bool steps_reader_active(const struct pair *pair);
 /* The call of a step, with slots, flags and number. */
 struct call steps_call(const struct step *step, enum step_code code);
 
+/* ---- keys and data (steps.c, steps_dup.c) ---------------------------------------------------- */
+
+/* From the database's table of keys, of duplicates. */
+MDB_val steps_key(const struct pair *pair, unsigned db, size_t index);
+MDB_val steps_duplicate(const struct pair *pair, unsigned db, size_t index);
+bool steps_has_duplicates(const struct pair *pair, unsigned db);
+
+/* The step's key and data with what is wrong about them. */
+void steps_set_key(const struct pair *pair, const struct step *step, struct call *call);
+void steps_set_data(const struct pair *pair, const struct step *step, struct call *call);
+
+/* Takes MDB_RESERVE away where it is undefined. */
+void steps_limit_reserve(struct pair *pair, struct call *call);
+
+/* A cursor call, and what it means for the positions; its code. */
+int steps_cursor_get(struct pair *pair, const struct call *call, struct result *result);
+void steps_cursor_put(struct pair *pair, struct call *call);
+
+void steps_run_dcmp(struct pair *pair, const struct step *step);
+void steps_run_put_multiple(struct pair *pair, const struct step *step);
+void steps_run_read_multiple(struct pair *pair, const struct step *step);
+
+/* ---- whole databases ------------------------------------------------------------------------- */
+
 /* Opens every database for reading and compares all of them. */
 void steps_verify_all(struct pair *pair);
 

@@ -21,26 +21,29 @@ static struct call call_on(const struct pair *pair, const struct step *step, enu
     return call;
 }
 
-static bool integer_keys(const struct pair *pair, unsigned db)
+/* Without room for data the real library's cursor for duplicates is undefined after most moves. */
+static bool may_lack_data(const struct pair *pair, const struct call *call)
 {
-    return db < DB_COUNT && (pair->db[db].flags & MDB_INTEGERKEY) != 0;
+    switch (call->cursor_op) {
+    case MDB_FIRST:
+    case MDB_LAST:
+    case MDB_NEXT:
+    case MDB_NEXT_DUP:
+    case MDB_PREV:
+    case MDB_PREV_DUP:
+    case MDB_PREV_NODUP:
+        return !steps_has_duplicates(pair, call->db);
+    default:
+        return true;
+    }
 }
 
 static void set_key(const struct pair *pair, const struct step *step, struct call *call)
 {
-    const struct program *program = pair->program;
-    bool integer = integer_keys(pair, call->db);
-    const struct key_bytes *key =
-        integer ? &program->integer_keys[step->key] : &program->byte_keys[step->key];
-
-    call->key = (MDB_val){key->size, (void *)key->data};
-    if (step->twist == TWIST_KEY_EMPTY) {
-        call->key.mv_size = 0;
-    } else if (step->twist == TWIST_KEY_LONG && !integer) {
-        call->key = (MDB_val){KEY_MAX + 1 + step->key % 1000, (void *)program_pool()};
+    steps_set_key(pair, step, call);
+    if (call->no_data && call->code == STEP_CURSOR_GET && !may_lack_data(pair, call)) {
+        call->no_data = false;
     }
-    call->no_key = step->twist == TWIST_KEY_NULL || step->twist == TWIST_BOTH_NULL;
-    call->no_data = step->twist == TWIST_DATA_NULL || step->twist == TWIST_BOTH_NULL;
 }
 
 static void run_open(struct pair *pair, const struct step *step)
@@ -105,26 +108,40 @@ static void run_get(struct pair *pair, const struct step *step)
     struct call call = call_on(pair, step, STEP_CURSOR_GET);
     struct result result;
 
-    if (!position_defines(cursor, step->cursor_op)) {
+    if (!position_defines(pair, cursor, step->cursor_op)) {
         return;
     }
     set_key(pair, step, &call);
-    pair_call(pair, &call, &result);
-    if (!pair->failed) {
-        position_after_get(pair, &call, &result);
+    if (call.cursor_op == MDB_GET_BOTH || call.cursor_op == MDB_GET_BOTH_RANGE) {
+        steps_set_data(pair, step, &call);
     }
+    steps_cursor_get(pair, &call, &result);
 }
 
-static void put(struct pair *pair, struct call *call)
+int steps_cursor_get(struct pair *pair, const struct call *call, struct result *result)
+{
+    int rc = pair_call(pair, call, result);
+
+    if (!pair->failed && !pair->full) {
+        position_after_get(pair, call, result);
+    }
+    return rc;
+}
+
+void steps_cursor_put(struct pair *pair, struct call *call)
 {
     struct result result;
 
     if (call->txn == TXN_WRITE) {
         position_before_change(pair, call->db, (int)call->cursor);
     }
+    steps_limit_reserve(pair, call);
     pair_call(pair, call, &result);
-    if (!pair->failed) {
+    if (!pair->failed && !pair->full) {
         position_after_put(pair, call, &result);
+        if (steps_has_duplicates(pair, call->db) && result.rc == 0) {
+            position_dup_after_change(pair, call->db, &call->key, false, (int)call->cursor);
+        }
     }
 }
 
@@ -134,8 +151,8 @@ static void run_put(struct pair *pair, const struct step *step)
 
     set_key(pair, step, &call);
     call.no_data = false;
-    call.data = (MDB_val){step->data_size, (void *)(program_pool() + step->data_at)};
-    put(pair, &call);
+    steps_set_data(pair, step, &call);
+    steps_cursor_put(pair, &call);
 }
 
 /* The key of CURRENT has to be the current one, so it is read first. */
@@ -144,6 +161,7 @@ static void run_put_current(struct pair *pair, const struct step *step)
     struct known_cursor *cursor = &pair->cursor[step->cursor];
     struct call call = call_on(pair, step, STEP_CURSOR_GET);
     uint8_t key[KEY_MAX];
+    uint8_t data[KEY_MAX];
     struct result result;
     uint32_t size = step->data_size;
 
@@ -169,31 +187,81 @@ static void run_put_current(struct pair *pair, const struct step *step)
     call.no_data = false;
     call.flags = MDB_CURRENT;
     call.data = (MDB_val){size, (void *)(program_pool() + step->data_at % (POOL_SIZE / 2))};
+    if (steps_has_duplicates(pair, call.db)) {
+        steps_set_data(pair, step, &call);
+        /* Another one could break the order; another size breaks what once was one of several. */
+        if (result.rc == 0 && (call.data.mv_size != result.data.mv_size ||
+                               position_dup_count(pair, call.txn, call.db, &call.key) != 1)) {
+            memcpy(data, result.data.mv_data, result.data.mv_size);
+            call.data = (MDB_val){result.data.mv_size, data};
+        }
+    }
     if (result.rc == 0) {
-        put(pair, &call);
+        steps_cursor_put(pair, &call);
     } else {
         pair_call(pair, &call, NULL);
     }
+}
+
+static void run_del_plain(struct pair *pair, struct known_cursor *cursor, const struct call *call)
+{
+    uint8_t bytes[KEY_MAX];
+    MDB_val victim;
+    bool known = false;
+
+    if (call->txn == TXN_WRITE) {
+        known = position_victim(pair, cursor, bytes, &victim);
+        position_before_change(pair, call->db, (int)call->cursor);
+    }
+    if (pair_call(pair, call, NULL) == 0) {
+        position_after_delete(pair, call->db, known ? &victim : NULL, (int)call->cursor);
+        cursor->position = POSITION_DELETED;
+    }
+}
+
+static void run_del_dup(struct pair *pair, struct known_cursor *cursor, const struct call *call)
+{
+    MDB_val key = {cursor->key_size, cursor->key};
+    bool whole = (call->flags & MDB_NODUPDATA) != 0;
+    bool known = cursor->position == POSITION_ON && cursor->key_known;
+
+    if (call->txn == TXN_WRITE) {
+        position_before_change(pair, call->db, (int)call->cursor);
+    }
+    if (pair_call(pair, call, NULL) != 0) {
+        return;
+    }
+    cursor->key_known = known;
+    cursor->key_gone = !known || whole || position_dup_count(pair, call->txn, call->db, &key) == 0;
+    position_dup_after_change(pair, call->db, known ? &key : NULL, cursor->key_gone,
+                              (int)call->cursor);
+    cursor->position = POSITION_DELETED;
 }
 
 static void run_del(struct pair *pair, const struct step *step)
 {
     struct known_cursor *cursor = &pair->cursor[step->cursor];
     struct call call = call_on(pair, step, STEP_CURSOR_DEL);
-    uint8_t bytes[KEY_MAX];
-    MDB_val victim;
-    bool known = false;
 
-    if (cursor->position == POSITION_MURKY) {
+    if (cursor->position == POSITION_MURKY ||
+        (steps_has_duplicates(pair, call.db) &&
+         (!position_dup_counts(pair, cursor) || position_dup_shared(pair, step->cursor)))) {
         return;
     }
-    if (call.txn == TXN_WRITE) {
-        known = position_victim(pair, cursor, bytes, &victim);
-        position_before_change(pair, call.db, (int)call.cursor);
+    if (steps_has_duplicates(pair, call.db)) {
+        run_del_dup(pair, cursor, &call);
+    } else {
+        run_del_plain(pair, cursor, &call);
     }
-    if (pair_call(pair, &call, NULL) == 0) {
-        position_after_delete(pair, call.db, known ? &victim : NULL, (int)call.cursor);
-        cursor->position = POSITION_DELETED;
+}
+
+static void run_count(struct pair *pair, const struct step *step)
+{
+    struct call call = call_on(pair, step, STEP_CURSOR_COUNT);
+    const struct known_cursor *cursor = &pair->cursor[step->cursor];
+
+    if (!steps_has_duplicates(pair, call.db) || position_dup_counts(pair, cursor)) {
+        pair_call(pair, &call, NULL);
     }
 }
 
@@ -201,15 +269,10 @@ static void run_scan(struct pair *pair, const struct step *step)
 {
     struct known_cursor *cursor = &pair->cursor[step->cursor];
 
-    for (int i = 0; i < step->number && position_defines(cursor, step->cursor_op); i++) {
+    for (int i = 0; i < step->number && position_defines(pair, cursor, step->cursor_op); i++) {
         struct call call = call_on(pair, step, STEP_CURSOR_GET);
         struct result result;
-        int rc = pair_call(pair, &call, &result);
-        if (pair->failed) {
-            return;
-        }
-        position_after_get(pair, &call, &result);
-        if (rc != 0) {
+        if (steps_cursor_get(pair, &call, &result) != 0 || pair->failed) {
             return;
         }
     }
@@ -248,7 +311,10 @@ void steps_run_cursor(struct pair *pair, const struct step *step)
     } else if (step->code == STEP_SCAN) {
         run_scan(pair, step);
     } else if (step->code == STEP_CURSOR_COUNT) {
-        struct call call = call_on(pair, step, STEP_CURSOR_COUNT);
-        pair_call(pair, &call, NULL);
+        run_count(pair, step);
+    } else if (step->code == STEP_PUT_MULTIPLE) {
+        steps_run_put_multiple(pair, step);
+    } else if (step->code == STEP_READ_MULTIPLE) {
+        steps_run_read_multiple(pair, step);
     }
 }

@@ -148,6 +148,24 @@ static bool opened_outside(const struct pair *pair, unsigned db)
     return false;
 }
 
+/* The real library takes cursors of a handle that is gone for cursors of the next database with its
+ * number, which may have duplicates when theirs had none. False when one cannot be closed. */
+static bool close_cursors(struct pair *pair, unsigned db)
+{
+    for (unsigned i = 0; i < CURSOR_COUNT && pair->program->value_count != 0; i++) {
+        const struct known_cursor *cursor = &pair->cursor[i];
+        struct step step = {.code = STEP_CURSOR_CLOSE, .cursor = (uint8_t)i};
+        if (cursor->state == CURSOR_NONE || cursor->db != db) {
+            continue;
+        }
+        if (cursor->txn == TXN_WRITE && cursor->level < pair->depth) {
+            return false;
+        }
+        steps_run_cursor(pair, &step);
+    }
+    return true;
+}
+
 static void run_drop(struct pair *pair, const struct step *step)
 {
     struct call call = steps_call(step, STEP_DROP);
@@ -157,6 +175,9 @@ static void run_drop(struct pair *pair, const struct step *step)
     if (pair->txn[step->txn].state == TXN_NONE || (removes && steps_reader_active(pair)) ||
         (step->db == DB_MAIN && pair->program->named_count != 0) ||
         (removes && nested && opened_outside(pair, step->db))) {
+        return;
+    }
+    if (removes && !close_cursors(pair, step->db)) {
         return;
     }
     if (pair_call(pair, &call, NULL) != 0) {

@@ -5,9 +5,13 @@
  * Locks:      none; one thread.
  */
 #include "world.h"
+#include "compare.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static char untouched_byte;
 
@@ -59,11 +63,11 @@ static void environment_path(const struct program *program, const char *director
 int world_open(struct world *world, const struct program *program)
 {
     const struct api *api = world->api;
-    char path[256];
     int rc;
 
     api_enter(api);
-    environment_path(program, world->directory, path, sizeof path);
+    world->program = program;
+    environment_path(program, world->directory, world->path, sizeof world->path);
     rc = api->env_create(&world->env);
     if (rc != 0) {
         world->env = NULL;
@@ -74,7 +78,7 @@ int world_open(struct world *world, const struct program *program)
     if (program->max_readers != 0) {
         api->env_set_maxreaders(world->env, program->max_readers);
     }
-    rc = api->env_open(world->env, path, program->env_flags, 0644);
+    rc = api->env_open(world->env, world->path, program->env_flags, 0644);
     if (rc != 0) {
         world_close(world);
     }
@@ -95,12 +99,23 @@ void world_close(struct world *world)
 int world_copy(struct world *world, const struct program *program, const char *directory,
                unsigned flags)
 {
-    char path[256];
+    char path[300];
+    int fd;
+    int rc;
 
     api_enter(world->api);
     mkdir(directory, 0755);
     environment_path(program, directory, path, sizeof path);
-    return world->api->env_copy2(world->env, path, flags);
+    if (!(flags & COPY_BY_FD)) {
+        return world->api->env_copy2(world->env, path, flags);
+    }
+    if (!(program->env_flags & MDB_NOSUBDIR)) {
+        strcat(path, "/data.mdb");
+    }
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    rc = fd < 0 ? -1 : world->api->env_copyfd2(world->env, fd, flags & MDB_CP_COMPACT);
+    close(fd);
+    return rc;
 }
 
 /* ---- calls with numbers ---------------------------------------------------------------------- */
@@ -125,7 +140,8 @@ static void call_env_info(struct world *world, struct result *result)
     unsigned flags = 0;
 
     result->rc = api->env_info(world->env, &info);
-    add_number(result, info.me_mapsize);
+    /* What is used counts when the map is smaller, and that is the library's affair. */
+    add_number(result, world->program->map_is_tiny ? 0 : info.me_mapsize);
     add_number(result, info.me_last_txnid);
     add_number(result, info.me_maxreaders);
     add_number(result, info.me_numreaders);
@@ -133,6 +149,21 @@ static void call_env_info(struct world *world, struct result *result)
     add_number(result, flags);
     api->env_stat(world->env, &stat);
     add_number(result, stat.ms_entries);
+}
+
+/* Registering a handle anew brings the library's own orders back. */
+static void set_orders(const struct world *world, unsigned txn, unsigned db)
+{
+    const struct program *program = world->program;
+    const struct api *api = world->api;
+
+    if (program->key_order[db] != ORDER_DEFAULT) {
+        api->set_compare(world->txn[txn], world->dbi[db], compare_function(program->key_order[db]));
+    }
+    if (program->data_order[db] != ORDER_DEFAULT) {
+        api->set_dupsort(world->txn[txn], world->dbi[db],
+                         compare_function(program->data_order[db]));
+    }
 }
 
 static void call_dbi_open(struct world *world, const struct call *call, struct result *result)
@@ -152,116 +183,31 @@ static void call_dbi_open(struct world *world, const struct call *call, struct r
         }
     }
     world->dbi[call->db] = dbi;
+    set_orders(world, call->txn, call->db);
 }
 
-/* Calls without a transaction or cursor. */
-static int call_without_txn(const struct api *api, const struct call *call, MDB_dbi dbi,
-                            MDB_val *key, MDB_val *data)
+static void call_by_number(struct world *world, const struct call *call, struct result *result)
 {
-    MDB_cursor *cursor;
-    MDB_stat stat;
-    unsigned flags;
-    size_t count;
-
-    switch (call->number) {
-    case 0:
-        return api->txn_commit(NULL);
-    case 1:
-        return api->txn_renew(NULL);
-    case 2:
-        return api->get(NULL, dbi, key, data);
-    case 3:
-        return api->put(NULL, dbi, key, data, 0);
-    case 4:
-        return api->del(NULL, dbi, key, data);
-    case 5:
-        return api->cursor_open(NULL, dbi, &cursor);
-    case 6:
-        return api->cursor_get(NULL, key, data, MDB_FIRST);
-    case 7:
-        return api->cursor_put(NULL, key, data, 0);
-    case 8:
-        return api->cursor_count(NULL, &count);
-    case 9:
-        return api->stat(NULL, dbi, &stat);
-    case 10:
-        return api->drop(NULL, dbi, 0);
-    default:
-        return api->dbi_flags(NULL, dbi, &flags);
-    }
-}
-
-/* Calls on the environment that come too late, or without room for the answer. */
-static int call_env_wrong(struct world *world, const struct call *call)
-{
-    const struct api *api = world->api;
-
-    switch (call->number) {
-    case 12:
-        return api->env_set_maxreaders(world->env, 5);
-    case 13:
-        return api->env_set_maxdbs(world->env, 5);
-    case 14:
-        return api->env_open(world->env, world->directory, 0, 0644);
-    case 15:
-        return world->txn[TXN_WRITE] == NULL ? 0 : api->env_set_mapsize(world->env, 1 << 20);
-    case 16:
-        return api->env_info(NULL, NULL);
-    default:
-        return api->env_stat(world->env, NULL);
-    }
-}
-
-/* Calls on a transaction with flags, sizes or results that are wrong. */
-static int call_txn_wrong(const struct world *world, const struct call *call, MDB_val *key,
-                          MDB_val *data)
-{
-    const struct api *api = world->api;
-    MDB_txn *txn = world->txn[call->txn];
-    MDB_dbi dbi = world->dbi[call->db];
-    MDB_txn *child = NULL;
-
-    switch (call->number) {
-    case 18:
-        return api->stat(txn, dbi, NULL);
-    case 19:
-        return api->put(txn, dbi, key, data, MDB_CURRENT);
-    case 20:
-        return api->put(txn, dbi, key, data, MDB_MULTIPLE);
-    case 21:
-        return api->put(txn, dbi, key, data, 0x1);
-    case 22:
-        data->mv_size = (size_t)1 << 32;
-        return api->put(txn, dbi, key, data, 0);
-    case 23:
-        return api->cursor_open(txn, dbi, NULL);
-    default:
-        return call->txn == TXN_WRITE ? 0 : api->txn_begin(world->env, txn, 0, &child);
-    }
-}
-
-/* Calls whose arguments are wrong in a way that no step expresses. */
-static void call_bad(struct world *world, const struct call *call, struct result *result)
-{
-    const struct api *api = world->api;
-    MDB_val key = call->key;
     MDB_val data[2] = {call->data, {3, NULL}};
 
-    if (call->number < 12) {
-        result->rc = call_without_txn(api, call, world->dbi[call->db], &key, data);
-    } else if (call->number < 18) {
-        result->rc = call_env_wrong(world, call);
-    } else if (call->number < 25) {
-        result->rc = world->txn[call->txn] == NULL ? 0 : call_txn_wrong(world, call, &key, data);
-    } else {
-        add_number(result, (uint64_t)api->env_get_maxkeysize(world->env));
-        add_number(result, api->txn_id(NULL));
-        api->txn_abort(NULL);
-        api->txn_reset(NULL);
-        api->cursor_close(NULL);
-        api->dbi_close(world->env, world->dbi[DB_BAD]);
-    }
+    add_number(result, wrong_call(world, call, data));
     add_number(result, data[1].mv_size);
+}
+
+static int add_text(const char *text, void *context)
+{
+    struct world *world = context;
+    size_t used = strlen(world->text);
+
+    snprintf(world->text + used, sizeof world->text - used, "%s", text);
+    return (int)strlen(world->text);
+}
+
+static void call_reader_list(struct world *world, MDB_val *data, struct result *result)
+{
+    world->text[0] = '\0';
+    result->rc = world->api->reader_list(world->env, add_text, world);
+    *data = (MDB_val){strlen(world->text), world->text};
 }
 
 /* ---- the call -------------------------------------------------------------------------------- */
@@ -271,7 +217,7 @@ static void call_put(struct world *world, const struct call *call, MDB_val *key,
 {
     const struct api *api = world->api;
     bool by_cursor = call->code == STEP_CURSOR_PUT;
-    MDB_val pair[2] = {*data, {3, NULL}};
+    MDB_val pair[2] = {*data, {call->flags & MDB_MULTIPLE ? (size_t)call->number : 3, NULL}};
     MDB_val *data_or_null = call->no_data ? NULL : pair;
 
     if (by_cursor) {
@@ -280,8 +226,8 @@ static void call_put(struct world *world, const struct call *call, MDB_val *key,
         result->rc =
             api->put(world->txn[call->txn], world->dbi[call->db], key, data_or_null, call->flags);
     }
-    if (result->rc == 0 && (call->flags & MDB_RESERVE) && pair[0].mv_size == call->data.mv_size &&
-        call->data.mv_size != 0) {
+    if (result->rc == 0 && (call->flags & MDB_RESERVE) && !(call->flags & MDB_MULTIPLE) &&
+        pair[0].mv_size == call->data.mv_size && call->data.mv_size != 0) {
         memcpy(pair[0].mv_data, call->data.mv_data, call->data.mv_size);
     }
     *data = pair[0];
@@ -373,7 +319,7 @@ static void call_other(struct world *world, const struct call *call, struct resu
         result->rc = api->env_sync(world->env, call->number);
         break;
     default:
-        call_bad(world, call, result);
+        call_by_number(world, call, result);
         break;
     }
 }
@@ -413,6 +359,30 @@ static void call_cursor(struct world *world, const struct call *call, MDB_val *k
     }
 }
 
+void world_read_multiple(struct world *world, const struct call *call, struct result *result)
+{
+    MDB_cursor *cursor = world->cursor[call->cursor];
+    bool back = call->cursor_op == MDB_PREV_MULTIPLE;
+    size_t used = 0;
+    MDB_val key = world_untouched();
+    MDB_val data = world_untouched();
+    int rc = world->api->cursor_get(cursor, &key, &data, MDB_GET_MULTIPLE);
+
+    while (rc == 0 && data.mv_size + used <= MANY_SIZE) {
+        memmove(world->many + (back ? data.mv_size : used), world->many, back ? used : 0);
+        memcpy(world->many + (back ? 0 : used), data.mv_data, data.mv_size);
+        used += data.mv_size;
+        result->numbers[0] |= data.mv_size > 4080 && world->api->page_size_override == 0;
+        result->number_count = 1;
+        rc = world->api->cursor_get(cursor, &key, &data,
+                                    back ? MDB_PREV_MULTIPLE : MDB_NEXT_MULTIPLE);
+    }
+    result->rc = rc;
+    result->key_touched = false;
+    result->data_touched = true;
+    result->data = (MDB_val){used, world->many};
+}
+
 static bool differs(const MDB_val *a, const MDB_val *b)
 {
     return a->mv_size != b->mv_size || a->mv_data != b->mv_data;
@@ -432,6 +402,10 @@ void world_call(struct world *world, const struct call *call, struct result *res
     memset(result, 0, sizeof *result);
     world->calls++;
     api_enter(api);
+    if (call->code == STEP_READ_MULTIPLE) {
+        world_read_multiple(world, call, result);
+        return;
+    }
     if (call->code == STEP_GET) {
         result->rc = api->get(txn, dbi, key_or_null, data_or_null);
     } else if (call->code == STEP_PUT) {
@@ -440,6 +414,11 @@ void world_call(struct world *world, const struct call *call, struct result *res
         result->rc = api->del(txn, dbi, key_or_null, data_or_null);
     } else if (call->code == STEP_CMP) {
         order = api->cmp(txn, dbi, &key, &data);
+        add_number(result, order < 0 ? 0 : order == 0 ? 1 : 2);
+    } else if (call->code == STEP_READER_LIST) {
+        call_reader_list(world, &data, result);
+    } else if (call->code == STEP_DCMP) {
+        order = api->dcmp(txn, dbi, &key, &data);
         add_number(result, order < 0 ? 0 : order == 0 ? 1 : 2);
     } else if (call->code >= STEP_CURSOR_OPEN && call->code <= STEP_CURSOR_COUNT) {
         call_cursor(world, call, key_or_null, &data, result);

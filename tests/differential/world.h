@@ -13,6 +13,8 @@ enum {
     CURSOR_SCRATCH = CURSOR_COUNT, /* slot of whole-database walks */
     HELD_COUNT = 16,               /* results remembered for each reader */
     BAD_HANDLE = 77,               /* never the number of an open database */
+    MANY_SIZE = 4 << 20,           /* bytes of one key's duplicates, at most */
+    COPY_BY_FD = 0x100,            /* flag of world_copy(): mdb_env_copyfd2() */
 };
 
 struct call {
@@ -21,7 +23,8 @@ struct call {
     unsigned cursor;     /* slot */
     unsigned db;         /* slot */
     int cursor_op;       /* MDB_cursor_op */
-    int number;          /* drop's argument, variant of a bad call, close: it stays open */
+    int number;          /* drop's argument, variant of a bad call, close: it stays open, items
+                            of MDB_MULTIPLE */
     unsigned flags;      /* as given to the library */
     bool no_key;         /* pass NULL */
     bool no_data;        /* pass NULL */
@@ -49,7 +52,11 @@ struct held {
 
 struct world {
     const struct api *api;                   /* library */
+    const struct program *program;           /* for its orders and sizes */
     char directory[200];                     /* of its files */
+    char path[256];                          /* given to mdb_env_open() */
+    char text[2048];                         /* of the list of readers */
+    uint8_t *many;                           /* MANY_SIZE bytes for chunks that are joined */
     MDB_env *env;                            /* NULL when closed */
     MDB_txn *txn[TXN_SLOTS];                 /* by slot */
     unsigned depth;                          /* write transactions with a live child */
@@ -72,6 +79,16 @@ int world_copy(struct world *world, const struct program *program, const char *d
                unsigned flags);
 
 void world_call(struct world *world, const struct call *call, struct result *result);
+
+/* All items of the cursor's key by MDB_GET_MULTIPLE and MDB_NEXT_MULTIPLE, joined, or by
+ * MDB_PREV_MULTIPLE; where chunks end is the library's affair. The result has one code for all. */
+void world_read_multiple(struct world *world, const struct call *call, struct result *result);
+
+/* Calls with wrong arguments, questions (wrong.c): what the call's number stands for. */
+uint64_t wrong_call(struct world *world, const struct call *call, MDB_val *data);
+const char *wrong_text(const struct call *call);
+bool wrong_needs_txn(const struct call *call);
+bool wrong_needs_cursor(const struct call *call);
 
 /* False when something a reader was given has changed. Forgets all of it. */
 bool world_check_held(struct world *world, unsigned txn);
