@@ -7,6 +7,7 @@
 #include "env/env.h"
 
 #include "base/error.h"
+#include "os/hook.h"
 #include "txn/nested.h"
 
 #include <errno.h>
@@ -31,7 +32,9 @@ int qs_read_begin(struct qs_env *env, struct qs_txn *txn)
             }
             continue;
         }
+        QS_HOOK("read.loaded");
         qs_reader_publish(txn->slot, state.checkpoint, state.visible);
+        QS_HOOK("read.published");
         qs_replica_state(replica, &again);
         if (again.sequence == state.sequence && qs_core_newest(core) <= state.checkpoint) {
             qs_txn_init_read(txn, replica, &core->names, &state);

@@ -11,6 +11,7 @@
 #include "env/env.h"
 
 #include "base/error.h"
+#include "os/hook.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -266,12 +267,14 @@ static int write_all(struct job *job)
     int rc = write_pages(job);
     if (rc != 0)
         return rc;
+    QS_HOOK("commit.pages");
     chain_free_pids(job);
     rc = release_runs(job);
     if (rc == 0)
         rc = write_map(job);
     if (rc == 0)
         rc = qs_batch_write(&job->batch); /* the bitmap's update may read what was written */
+    QS_HOOK("commit.map");
     if (rc == 0)
         rc = qs_space_checkpoint(&core->space, &job->batch, &job->meta);
     if (rc == 0)
@@ -316,9 +319,12 @@ static int make_durable(struct job *job, unsigned flags)
 {
     struct core *core = job->core;
     bool lazy = qs_env_lazy(flags);
+    QS_HOOK("commit.written");
     int rc = lazy ? 0 : flush_pages(job);
+    QS_HOOK("commit.flushed");
     if (rc == 0)
         rc = qs_meta_write(core->store, &job->meta);
+    QS_HOOK("commit.meta");
     if (rc == 0 && !lazy && (flags & QS_NOMETASYNC) == 0) {
         rc = core->store->io->flush(core->store->file);
         if (rc == 0)
@@ -335,6 +341,7 @@ static void publish(struct job *job)
     struct core *core = job->core;
     struct replica *replica = job->txn->replica;
     struct lock_header *header = qs_lockfile_header(core->lockfile);
+    QS_HOOK("commit.durable");
     qs_space_commit(&core->space, &job->meta);
     core->space_checkpoint = job->meta.checkpoint;
     qs_cache_publish(&replica->cache, job->place, job->count, job->txn->id, qs_core_live(core));
@@ -342,8 +349,10 @@ static void publish(struct job *job)
         qs_replica_publish(replica, &job->change[i], qs_core_live(core));
     qs_map_set_root(&replica->cache.map, &job->meta.map);
     qs_replica_advance(replica, &job->meta);
+    QS_HOOK("commit.linked");
     /* After the replica: who sees this number finds the replica at least as new. */
     atomic_store(&header->checkpoint, job->meta.checkpoint);
+    QS_HOOK("commit.published");
     qs_core_scan(core);
     qs_cache_trim(&replica->cache, job->txn->id, qs_core_live(core));
 }

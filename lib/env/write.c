@@ -6,6 +6,7 @@
 #include "env/env.h"
 
 #include "base/error.h"
+#include "os/hook.h"
 
 #include <errno.h>
 
@@ -65,6 +66,7 @@ static int prepare(struct qs_env *env, struct qs_txn *txn, struct replica *repli
     if (meta->used_pages > atomic_load(&env->accepted_pages))
         return QS_E_MAP_RESIZED;
     int rc = open_space(core, replica);
+    QS_HOOK("write.space");
     if (rc == 0)
         rc = reclaim(core, replica, atomic_load(&env->flags));
     if (rc != 0)
@@ -104,6 +106,7 @@ static int recover(struct core *core)
         rc = QS_CORRUPT();
     if (rc == 0 && meta.checkpoint <= atomic_load(&header->checkpoint))
         return 0;
+    QS_HOOK("recover.found");
     if (rc == 0)
         rc = core->store->io->flush(core->store->file);
     if (rc != 0) {
@@ -112,6 +115,7 @@ static int recover(struct core *core)
         return rc;
     }
     qs_core_durable(core, meta.checkpoint);
+    QS_HOOK("recover.flushed");
     atomic_store(&header->checkpoint, meta.checkpoint);
     return 0;
 }
@@ -153,6 +157,7 @@ int qs_write_begin(struct qs_env *env, struct qs_txn *txn)
     int rc = lock_writer(env);
     if (rc != 0)
         return rc;
+    QS_HOOK("write.locked");
     if (atomic_load(&core->panicked) || atomic_load(&qs_lockfile_header(core->lockfile)->failed))
         rc = QS_E_PANIC;
     if (rc == 0)
@@ -167,6 +172,7 @@ int qs_write_begin(struct qs_env *env, struct qs_txn *txn)
         return rc;
     }
     atomic_store(&env->writing, true);
+    QS_HOOK("write.begun");
     return 0;
 }
 
@@ -181,6 +187,8 @@ int qs_write_end(struct qs_env *env, struct qs_txn *txn, bool commit)
     qs_txn_close(txn);
     qs_core_unuse(txn->replica);
     atomic_store(&env->writing, false);
+    QS_HOOK("write.ended");
     unlock_writer(core);
+    QS_HOOK("write.unlocked");
     return rc;
 }
