@@ -440,8 +440,10 @@ int main(void)
     random_state = seed_text != NULL ? strtoull(seed_text, NULL, 0) : (uint64_t)time(NULL);
     snprintf(directory, sizeof directory, "/tmp/qs-kill-at-XXXXXX");
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED || mkdtemp(directory) == NULL || !find_names())
+    if (shared == MAP_FAILED || !find_names() || mkdtemp(directory) == NULL) {
+        fprintf(stderr, "no hook points found (QS_SRCDIR names the sources), or no directory\n");
         return 1;
+    }
     snprintf(data_path, sizeof data_path, "%s/data", directory);
     snprintf(lock_path, sizeof lock_path, "%s/lock", directory);
     printf("seed %llu, %u hook points\n", (unsigned long long)random_state, names_count);

@@ -264,6 +264,31 @@ static void *(*const roles[PROCESSES][2])(void *) = {
     {write_accounts, read_accounts},
 };
 
+#ifdef QS_DEBUG
+/* Linked to the engine with hook points: most children are slow at one of them, which makes windows
+ * between steps wide, and some are killed at one (lib/os/hook.h). */
+static void choose_hooks(uint64_t *random)
+{
+    static const char *const names[] = {
+        "read.loaded", "read.published", "reader.claimed",   "follow.meta",      "follow.started",
+        "mutex.taken", "write.locked",   "write.space",      "commit.published", "commit.linked",
+        "commit.meta", "commit.written", "reader.taken_over"};
+    enum { NAMES = sizeof names / sizeof names[0] };
+    char text[64];
+
+    if (bank_below(random, 4) != 0) {
+        snprintf(text, sizeof text, "%s:%u", names[bank_below(random, NAMES)],
+                 bank_below(random, 10) == 0 ? 20000 : 50 + bank_below(random, 2000));
+        setenv("QS_SLEEP_AT", text, 1);
+    }
+    if (bank_below(random, 4) == 0) {
+        snprintf(text, sizeof text, "%s:%u", names[bank_below(random, NAMES)],
+                 1 + bank_below(random, 300));
+        setenv("QS_KILL_AT", text, 1);
+    }
+}
+#endif
+
 int bank_child(unsigned process, uint64_t seed)
 {
     struct worker workers[2];
@@ -271,8 +296,12 @@ int bank_child(unsigned process, uint64_t seed)
     struct bank bank;
     unsigned flags = (bank_below(&seed, 2) != 0 ? MDB_NOSYNC : 0u) |
                      (bank_below(&seed, 2) != 0 ? MDB_NOTLS : 0u);
-    int rc = bank_open(&bank, bank_directory, flags, false);
+    int rc;
 
+#ifdef QS_DEBUG
+    choose_hooks(&seed);
+#endif
+    rc = bank_open(&bank, bank_directory, flags, false);
     if (rc != 0) {
         BANK_FAIL("process %u cannot open: %s", process, mdb_strerror(rc));
         return 1;
