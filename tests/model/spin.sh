@@ -70,7 +70,7 @@ build() {
     [ "$3" != ends ] || search=-DNP
     # shellcheck disable=SC2086
     (cd "$1" && spin -a $4 "$folder/$2.pml" >spin.log 2>&1 &&
-        gcc $optimize -w $search -DNOFAIR -DMEMLIM=3500 -DVECTORSZ=512 -o pan pan.c >>spin.log 2>&1)
+        ${CC:-gcc} $optimize -w $search -DNOFAIR -DMEMLIM=3500 -DVECTORSZ=512 -o pan pan.c >>spin.log 2>&1)
 }
 
 # judge OUTPUT EXPECTED: whether Spin's report is what is asked for.
