@@ -6,7 +6,7 @@
  *             qs_check looks at the file.
  * Locks:      none; one thread here.
  *
- * bank_hooks is the same linked to the engine with hook points.
+ * bank_hooks is the same linked to the engine with hook points, for 10 seconds.
  *
  * bank [SECONDS]: 20, or 600 with QS_TORTURE=1. QS_SEED replays the numbers drawn; who runs when is the
  * system's. A failed run keeps its directory.
@@ -24,6 +24,12 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifdef QS_DEBUG
+enum { SECONDS = 10 }; /* by default */
+#else
+enum { SECONDS = 20 };
+#endif
 
 struct bank_shared *bank_shared;
 char bank_directory[PATH_BYTES];
@@ -225,7 +231,7 @@ int main(int argc, char **argv)
     const char *torture = getenv("QS_TORTURE"), *seed_text = getenv("QS_SEED");
     double seconds = argc > 1                                       ? atof(argv[1])
                      : torture != NULL && strcmp(torture, "1") == 0 ? 600
-                                                                    : 20;
+                                                                    : SECONDS;
     uint64_t seed = seed_text != NULL ? strtoull(seed_text, NULL, 0) : (uint64_t)time(NULL);
     uint64_t random = seed;
 
