@@ -5,6 +5,10 @@
  *             E2 env->flags are what mdb_env_get_flags() shows, never an internal bit.
  * Locks:      none here; the engine has its own, and settings are the program's to order.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* secure_getenv() */
+#endif
+
 #include "env.h"
 
 #include "errors.h"
@@ -21,6 +25,14 @@
     (MDB_FIXEDMAP | MDB_NOSUBDIR | MDB_RDONLY | MDB_WRITEMAP | MDB_NOTLS | MDB_NOLOCK |            \
      MDB_NORDAHEAD)
 #define READERS_DEFAULT 126
+
+/* LMDB has no call for it: QUICKSTEP_LOG_BYTES bounds the log, and so what recovery has to do. */
+static uint64_t log_bytes_wanted(void)
+{
+    const char *text = secure_getenv("QUICKSTEP_LOG_BYTES");
+
+    return text != NULL ? strtoull(text, NULL, 10) : 0;
+}
 
 /* The rest have no engine counterpart: NOSUBDIR names files, FIXEDMAP and NOMEMINIT do nothing. */
 static unsigned engine_flags(unsigned flags)
@@ -87,6 +99,7 @@ static int open_files(MDB_env *env, const char *path, unsigned flags, mode_t mod
 
     if (data_path != NULL && lock_path != NULL) {
         const struct qs_options options = {
+            .log_bytes_max = log_bytes_wanted(),
             .data_path = data_path,
             .lock_path = lock_path,
             .flags = engine_flags(flags),

@@ -23,7 +23,7 @@ struct MDB_env {
     MDB_dbi named_max;     /* named trees that may be open at a time */
     size_t map_size_bytes; /* wanted at open; 0: what the file says */
     /* any thread, as the program orders it */
-    unsigned flags;             /* MDB_ flags in force, exactly those mdb_env_get_flags() shows */
+    _Atomic unsigned flags;     /* MDB_ flags in force, exactly those mdb_env_get_flags() shows */
     void *user_context;         /* the program's; never looked at */
     MDB_assert_func *on_assert; /* the program's; see README.md */
     /* any thread */

@@ -8,6 +8,7 @@
 #include "env/env.h"
 
 #include "base/error.h"
+#include "os/hook.h"
 #include "txn/nested.h"
 
 #include <errno.h>
@@ -40,11 +41,15 @@ int qs_read_begin(struct qs_env *env, struct qs_txn *txn)
             qs_reader_clear(txn->slot);
             return rc;
         }
-        txnid_t snapshot = atomic_load(&header->visible);
+        txnid_t visible = atomic_load(&header->visible);
+        /* A checkpoint is published before its transaction is. */
+        txnid_t snapshot = visible > state.txn ? visible : state.txn;
+        QS_HOOK("read.loaded");
         qs_reader_publish(txn->slot, state.checkpoint, snapshot);
+        QS_HOOK("read.published");
         qs_replica_state(replica, &again);
         if (again.sequence == state.sequence && qs_core_newest(core) <= state.checkpoint &&
-            atomic_load(&header->visible) == snapshot) {
+            atomic_load(&header->visible) == visible) {
             qs_txn_init_read(txn, replica, &core->names, &state, snapshot);
             break;
         }

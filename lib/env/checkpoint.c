@@ -15,6 +15,8 @@
 
 #include "base/error.h"
 #include "env/flush.h"
+#include "log/group.h"
+#include "os/hook.h"
 #include "txn/publish.h"
 
 #include <assert.h>
@@ -310,6 +312,7 @@ static int write_all(struct job *job)
     int rc = write_pages(job);
     if (rc != 0)
         return rc;
+    QS_HOOK("checkpoint.pages");
     chain_free_pids(job);
     const struct latest *latest = &job->txn->replica->latest;
     rc = release_runs(job, job->w->released, job->w->released_count);
@@ -321,6 +324,7 @@ static int write_all(struct job *job)
         rc = write_map(job);
     if (rc == 0)
         rc = qs_batch_write(&job->batch); /* the bitmap's update may read what was written */
+    QS_HOOK("checkpoint.map");
     if (rc == 0)
         rc = qs_space_checkpoint(&core->space, &job->batch, &job->meta);
     if (rc == 0)
@@ -374,9 +378,12 @@ static int make_durable(struct job *job, unsigned flags)
 {
     struct core *core = job->core;
     struct lock_header *header = qs_lockfile_header(core->lockfile);
+    QS_HOOK("checkpoint.written");
     int rc = flush_pages(job);
+    QS_HOOK("checkpoint.flushed");
     if (rc == 0)
         rc = qs_meta_write(core->store, &job->meta);
+    QS_HOOK("checkpoint.meta");
     if (rc == 0 && qs_env_lazy(flags)) {
         atomic_store(&header->suspect, job->meta.checkpoint);
     } else if (rc == 0) {
@@ -395,6 +402,7 @@ static void publish(struct job *job)
     struct core *core = job->core;
     struct replica *replica = job->txn->replica;
     struct lock_header *header = qs_lockfile_header(core->lockfile);
+    QS_HOOK("checkpoint.durable");
     pthread_mutex_lock(&core->follow_lock);
     qs_space_commit(&core->space, &job->meta);
     core->space_checkpoint = job->meta.checkpoint;
@@ -403,10 +411,14 @@ static void publish(struct job *job)
     qs_publish_link(&job->publication, job->txn, qs_core_live(core));
     qs_cache_placed(&replica->cache);
     qs_map_set_root(&replica->cache.map, &job->meta.map);
-    qs_replica_advance(replica, &job->meta, &header->visible);
+    qs_replica_advance(replica, &job->meta);
     core->space_segments = replica->log.end.segments;
+    QS_HOOK("checkpoint.linked");
     /* After the replica: who sees this number finds the replica at least as new. */
     atomic_store(&header->checkpoint, job->meta.checkpoint);
+    /* After the number: who sees the transaction looks for it in the checkpoint. */
+    qs_group_raise(&header->visible, job->meta.txn);
+    QS_HOOK("checkpoint.published");
     qs_core_scan(core);
     qs_cache_trim(&replica->cache, job->txn->id, qs_core_live(core));
     pthread_mutex_unlock(&core->follow_lock);

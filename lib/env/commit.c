@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "env/flush.h"
 #include "log/group.h"
+#include "os/hook.h"
 #include "txn/change.h"
 #include "txn/publish.h"
 
@@ -68,6 +69,7 @@ static int make_room(struct core *core, struct replica *replica, size_t size, bo
     struct qs_io_file *file = core->store->file;
     uint64_t pgno, pages = segment_pages(log, size);
     int rc = qs_space_allocate(&core->space, pages, &pgno);
+    QS_HOOK("commit.segment");
     if (rc == 0)
         rc = qs_log_clear_run(io, file, pgno, pages);
     if (rc == 0)
@@ -113,15 +115,18 @@ static int commit_by_log(struct core *core, struct qs_txn *txn, bool durable,
     int rc = qs_publish_prepare(&publication, txn);
     if (rc == 0)
         rc = append(core, txn, suspect);
+    QS_HOOK("commit.appended");
     if (rc != 0) {
         log->end = before;
         goto out;
     }
     /* The commit point. seq_cst: who reads `written` in order to flush finds the bytes written. */
     atomic_store(&header->written, log->end.position);
+    QS_HOOK("commit.written");
     qs_publish_own(&publication, txn, qs_core_live(core));
     core->space_runs = txn->replica->latest.runs_count;
     core->space_segments = log->end.segments;
+    QS_HOOK("commit.linked");
     if (durable)
         *wait = (struct commit_wait){txn->id, log->end.position, suspect, *qs_log_tail(log)};
     else
@@ -165,6 +170,14 @@ int qs_commit(struct qs_env *env, struct qs_txn *txn, struct commit_wait *wait)
     return 0;
 }
 
+void qs_commit_seen(struct core *core, const struct replica *replica, struct commit_wait *wait)
+{
+    struct lock_header *header = qs_lockfile_header(core->lockfile);
+    const struct log_segment *tail = qs_log_tail(&replica->log);
+    if (tail != NULL && replica->latest.txn > atomic_load(&header->visible))
+        *wait = (struct commit_wait){replica->latest.txn, replica->log.end.position, 0, *tail};
+}
+
 void qs_commit_trust(struct lock_header *header, uint64_t suspect)
 {
     /* A checkpoint made since is none of ours. */
@@ -178,7 +191,9 @@ int qs_commit_wait(struct core *core, const struct commit_wait *wait)
     int rc = qs_flush_wait(core, wait->position, &wait->segment);
     if (rc != 0)
         return rc;
+    QS_HOOK("commit.durable");
     qs_group_raise(&header->visible, wait->txn);
+    QS_HOOK("commit.visible");
     qs_commit_trust(header, wait->suspect);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "env/open.h"
 
 #include "base/error.h"
+#include "os/hook.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ static void close_replicas(struct core *core)
 void qs_core_free(struct core *core)
 {
     bool forked = core->pid != getpid();
+    QS_HOOK("close.begin");
     close_replicas(core);
     if (core->space_open)
         qs_space_close(&core->space);
@@ -40,6 +42,7 @@ void qs_core_free(struct core *core)
     pthread_mutex_destroy(&core->follow_lock);
     if (core->lockfile != NULL)
         qs_lockfile_close(core->lockfile, forked);
+    QS_HOOK("close.unlocked");
     qs_store_close(core->store);
     free(core);
 }
@@ -195,10 +198,12 @@ int qs_core_follow(struct core *core, uint64_t newest)
     uint64_t have = atomic_load(&atomic_load(&core->current)->checkpoint);
     if (have < newest) {
         rc = qs_core_newest_meta(core, &meta);
+        QS_HOOK("follow.meta");
         if (rc == 0 && meta.checkpoint <= have)
             rc = QS_CORRUPT();
         if (rc == 0)
             rc = start_replica(core, &meta);
+        QS_HOOK("follow.started");
     }
     pthread_mutex_unlock(&core->follow_lock);
     return rc;

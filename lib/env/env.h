@@ -70,6 +70,10 @@ void qs_commit_budget(struct core *core, uint64_t used_pages);
  * (QS_E_PANIC and the flush's errno) the environment takes no more writes. */
 int qs_commit(struct qs_env *env, struct qs_txn *txn, struct commit_wait *wait);
 
+/* A write transaction that ends without a commit of its own may have seen one that readers do not see yet,
+ * whose committer is still at it, or was killed: waits for that, so that what was seen stays seen. */
+void qs_commit_seen(struct core *core, const struct replica *replica, struct commit_wait *wait);
+
 /* The meta page of checkpoint `suspect` (0: none) was written again and flushed. */
 void qs_commit_trust(struct lock_header *header, uint64_t suspect);
 

@@ -6,6 +6,7 @@
 #include "env/open.h"
 
 #include "base/error.h"
+#include "os/hook.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -143,18 +144,22 @@ int qs_open_files(const struct qs_options *options, struct core **out)
     }
     pthread_mutex_init(&core->follow_lock, NULL);
     rc = open_both(core, options, &first);
+    QS_HOOK("open.files");
     if (rc == 0)
         rc = make_tables(core);
     if (rc == 0)
         rc = load_meta(core, options, &meta);
+    QS_HOOK("open.meta");
     if (rc == 0)
         rc = start(core, options, &meta, first);
     if (rc != 0) {
         qs_core_free(core);
         return rc;
     }
+    QS_HOOK("open.started");
     if (core->has_lock_file && first)
         qs_lockfile_share(core->lockfile);
+    QS_HOOK("open.shared");
     *out = core;
     return 0;
 }

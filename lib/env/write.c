@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "env/flush.h"
 #include "log/group.h"
+#include "os/hook.h"
 
 #include <errno.h>
 
@@ -87,6 +88,7 @@ static int prepare(struct qs_env *env, struct qs_txn *txn, struct replica *repli
     if (latest->used_pages > atomic_load(&env->accepted_pages))
         return QS_E_MAP_RESIZED;
     int rc = qs_core_space(core, replica);
+    QS_HOOK("write.space");
     if (rc == 0)
         rc = reclaim(core, replica);
     if (rc != 0)
@@ -122,6 +124,7 @@ static int recover(struct core *core)
         rc = QS_CORRUPT();
     if (rc == 0 && meta.checkpoint <= atomic_load(&header->checkpoint))
         return 0;
+    QS_HOOK("recover.found");
     if (rc == 0)
         rc = qs_meta_write(core->store, &meta); /* the dead one may have been told of a failure */
     if (rc == 0)
@@ -132,8 +135,9 @@ static int recover(struct core *core)
         return rc;
     }
     qs_core_durable(core, meta.checkpoint);
-    qs_group_raise(&header->visible, meta.txn);
+    QS_HOOK("recover.flushed");
     atomic_store(&header->checkpoint, meta.checkpoint);
+    qs_group_raise(&header->visible, meta.txn);
     return 0;
 }
 
@@ -179,6 +183,7 @@ int qs_write_begin(struct qs_env *env, struct qs_txn *txn)
     int rc = lock_writer(env);
     if (rc != 0)
         return rc;
+    QS_HOOK("write.locked");
     if (atomic_load(&core->panicked) || atomic_load(&qs_lockfile_header(core->lockfile)->failed))
         rc = QS_E_PANIC;
     if (rc == 0)
@@ -193,6 +198,7 @@ int qs_write_begin(struct qs_env *env, struct qs_txn *txn)
         return rc;
     }
     atomic_store(&env->writing, true);
+    QS_HOOK("write.begun");
     return 0;
 }
 
@@ -205,9 +211,14 @@ int qs_write_end(struct qs_env *env, struct qs_txn *txn, bool commit)
         rc = qs_commit(env, txn, &wait);
     else
         qs_space_rollback(&core->space);
+    if (wait.txn == 0)
+        qs_commit_seen(core, txn->replica, &wait);
     qs_txn_close(txn);
     qs_core_unuse(txn->replica);
     atomic_store(&env->writing, false);
+    QS_HOOK("write.ended");
     unlock_writer(core);
-    return rc == 0 && wait.txn != 0 ? qs_commit_wait(core, &wait) : rc;
+    QS_HOOK("write.unlocked");
+    int wait_rc = wait.txn != 0 ? qs_commit_wait(core, &wait) : 0;
+    return rc == 0 && commit ? wait_rc : rc;
 }

@@ -18,6 +18,7 @@
 #include "log/group.h"
 
 #include "base/error.h"
+#include "os/hook.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -59,6 +60,7 @@ static void wait_for_leader(struct lock_header *header, uint32_t seen)
 
 static void leave(struct lock_header *header)
 {
+    QS_HOOK("flush.done");
     pthread_mutex_unlock(&header->flush);
     atomic_fetch_add(&header->flushes, 1);
     syscall(SYS_futex, &header->flushes, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);

@@ -15,6 +15,7 @@
 #include "readers/lockfile.h"
 #include "readers/internal.h"
 #include "base/error.h"
+#include "os/hook.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -247,6 +248,7 @@ int qs_lockfile_open(const char *path, mode_t mode, unsigned max_readers,
     rc = map_file(made, *first, max_readers);
     if (rc != 0)
         goto err_after_open;
+    QS_HOOK("lockfile.mapped");
     rc = *first ? init_header(made) : check_header(made);
     if (rc != 0)
         goto err_after_map;
@@ -317,6 +319,7 @@ void qs_lockfile_share(struct lockfile *lockfile)
     /* To weaken a lock cannot fail for want of one; should it fail all the same, others stay out.
      */
     byte_lock(lockfile->fd, F_RDLCK, LOCKFILE_USE_BYTE);
+    QS_HOOK("lockfile.weakened");
     byte_lock(lockfile->fd, F_UNLCK, LOCKFILE_OPENING_BYTE);
 }
 

@@ -14,6 +14,7 @@
 #include "readers/lockfile.h"
 #include "readers/internal.h"
 #include "base/error.h"
+#include "os/hook.h"
 
 #include <fcntl.h>
 
@@ -108,6 +109,7 @@ int qs_reader_acquire(struct lockfile *lockfile, struct reader **reader)
         if (qs_reader_check_dead(lockfile) == 0 || !claim_any(lockfile, &index))
             return QS_E_READERS_FULL;
     }
+    QS_HOOK("reader.claimed");
     raise_high_water(lockfile, index + 1);
     slot = &lockfile->slots[index];
     atomic_store_explicit(&slot->thread, (uint64_t)pthread_self(), memory_order_relaxed);
@@ -226,6 +228,7 @@ unsigned qs_reader_check_dead(struct lockfile *lockfile)
         /* I2: taken over first, so that of two who found it dead one empties it, and nobody can
          * claim it before it is empty. */
         if (atomic_compare_exchange_strong(&slot->owner, &owner, lockfile->self)) {
+            QS_HOOK("reader.taken_over");
             slot_free(slot);
             cleared++;
         }

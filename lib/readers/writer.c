@@ -19,6 +19,7 @@
 #include "readers/lockfile.h"
 #include "readers/internal.h"
 #include "base/error.h"
+#include "os/hook.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -141,6 +142,7 @@ int qs_writer_lock(struct lockfile *lockfile, bool *recovered)
         pthread_mutex_unlock(&header->writer);
         return QS_E_PANIC;
     }
+    QS_HOOK("mutex.taken");
     atomic_store(&lockfile->holder, this_thread());
     atomic_store_explicit(&header->owner, lockfile->pid, memory_order_relaxed);
     *recovered = died;
@@ -156,6 +158,7 @@ void qs_writer_unlock(struct lockfile *lockfile)
         return;
     atomic_store(&lockfile->holder, 0);
     atomic_store_explicit(&header->owner, 0, memory_order_relaxed);
+    QS_HOOK("mutex.disowned");
     pthread_mutex_unlock(&header->writer);
 }
 

@@ -22,11 +22,11 @@ static int write_run(struct writer *w, const void *bytes, const struct large_ref
     return w->store->io->write(w->store->file, &write, 1);
 }
 
-/* Makes the pages up to the high water readable through the writer's view. */
-static int extend_map(struct writer *w)
+/* Makes the pages before `end` readable through the writer's view. */
+static int extend_map(struct writer *w, uint64_t end)
 {
-    if (qs_store_map(w->store)->pages < w->space->high_water) {
-        int rc = qs_store_map_reserve(w->store, w->space->high_water * 2 + MAP_AHEAD_PAGES);
+    if (qs_store_map(w->store)->pages < end) {
+        int rc = qs_store_map_reserve(w->store, end * 2 + MAP_AHEAD_PAGES);
         if (rc != 0)
             return rc;
     }
@@ -67,7 +67,7 @@ int qs_large_write(struct writer *w, const void *bytes, size_t size, struct larg
     *ref = (struct large_ref){0, w->checkpoint, (uint32_t)size, 0};
     int rc = qs_space_allocate(w->space, pages, &ref->pgno);
     if (rc == 0)
-        rc = extend_map(w);
+        rc = extend_map(w, ref->pgno + pages);
     if (rc != 0)
         return rc;
     w->used_pages += pages;
@@ -89,7 +89,9 @@ int qs_large_write(struct writer *w, const void *bytes, size_t size, struct larg
 int qs_large_place(struct writer *w, const struct large_ref *ref)
 {
     uint64_t pages = qs_large_pages(ref->size);
-    int rc = remember_run(w, ref->pgno, pages);
+    int rc = extend_map(w, ref->pgno + pages);
+    if (rc == 0)
+        rc = remember_run(w, ref->pgno, pages);
     if (rc != 0)
         return rc;
     w->used_pages += pages;

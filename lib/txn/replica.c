@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/vector.h"
-#include "log/group.h"
 #include "tree/writer.h"
 
 #include <errno.h>
@@ -53,6 +52,7 @@ static void take_meta(struct replica *r, const struct meta *meta)
     struct latest *latest = &r->latest;
     r->meta = *meta;
     atomic_store(&r->checkpoint, meta->checkpoint);
+    atomic_store(&r->txn, meta->txn);
     atomic_store(&r->map_pgno, meta->map.pgno);
     atomic_store(&r->map_levels, meta->map.levels);
     atomic_store(&r->used_pages, meta->used_pages);
@@ -145,6 +145,7 @@ void qs_replica_state(struct replica *r, struct replica_state *state)
         /* seq_cst: the second look at a state comes after the slot was published (rule 5) */
         state->sequence = atomic_load(&r->sequence);
         state->checkpoint = atomic_load_explicit(&r->checkpoint, memory_order_acquire);
+        state->txn = atomic_load_explicit(&r->txn, memory_order_acquire);
         state->map.pgno = atomic_load_explicit(&r->map_pgno, memory_order_acquire);
         state->map.levels = atomic_load_explicit(&r->map_levels, memory_order_acquire);
         /* acquire loads above: this load comes after them */
@@ -152,12 +153,11 @@ void qs_replica_state(struct replica *r, struct replica_state *state)
              atomic_load_explicit(&r->sequence, memory_order_acquire) != state->sequence);
 }
 
-void qs_replica_advance(struct replica *r, const struct meta *meta, _Atomic txnid_t *visible)
+void qs_replica_advance(struct replica *r, const struct meta *meta)
 {
     uint64_t sequence = atomic_load_explicit(&r->sequence, memory_order_relaxed);
     /* seq_cst, all of them: once per checkpoint, and they order against the slots' publication */
     atomic_store(&r->sequence, sequence + 1);
-    qs_group_raise(visible, meta->txn);
     take_meta(r, meta);
     /* Cannot fail: there is room for one segment, since one is needed to have a log at all. */
     qs_log_open(&r->log, &meta->log, meta->checkpoint, meta->txn);

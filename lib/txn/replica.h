@@ -51,10 +51,10 @@ struct replica {
     struct retire retire; /* tree versions unlinked */
     struct store *store;  /* the file */
     _Atomic(_Atomic(struct tree_version *) *) head[TREES_MAX / TREE_CHUNK]; /* trees by index */
-    _Atomic uint64_t sequence; /* odd while the three below change, and the visible transaction with
-                                    them; a reader that found it even and unchanged has values that
-                                    belong together */
+    _Atomic uint64_t sequence;   /* odd while the four below change; a reader that found it even and
+                                    unchanged has values that belong together */
     _Atomic uint64_t checkpoint; /* newest checkpoint in it */
+    _Atomic txnid_t txn;         /* newest transaction in that */
     _Atomic uint64_t map_pgno;   /* its map array */
     _Atomic uint32_t map_levels; /* of that array */
     _Atomic uint64_t used_pages; /* logical use by the newest transaction */
@@ -79,12 +79,13 @@ void qs_replica_free(struct replica *replica);
 struct replica_state {
     uint64_t sequence;
     uint64_t checkpoint;
+    txnid_t txn;           /* who uses the checkpoint sees at least this */
     struct array_root map; /* `nodes` not filled in */
 };
 void qs_replica_state(struct replica *replica, struct replica_state *state);
-/* A checkpoint is complete: readers may see it, and with it (*visible is raised) the transaction it
- * ends with. Everything it brings has been linked. The log begins anew. */
-void qs_replica_advance(struct replica *replica, const struct meta *meta, _Atomic txnid_t *visible);
+/* A checkpoint is complete: readers may use it, and see the transaction it ends with. Everything it brings
+ * has been linked. The log begins anew. */
+void qs_replica_advance(struct replica *replica, const struct meta *meta);
 
 /* Makes room for what a write transaction leaves, so that qs_replica_leave() cannot fail. ENOMEM. */
 int qs_replica_make_room(struct replica *replica, const struct writer *writer);
