@@ -73,9 +73,10 @@ int qs_dup_release(struct writer *writer, const struct entry *entry);
 int qs_fixed_plant(struct writer *writer, struct tree_state *sub, size_t item_size,
                    const void *items, unsigned count);
 
-/* QS_E_KEYEXIST when it is there or, with `append`, not above all others. *within as in struct put. */
+/* QS_E_KEYEXIST when it is there or, with `append`, not above all others. *last: it is new and none follows
+ * it. */
 int qs_fixed_put(struct writer *writer, struct tree_state *sub, const struct qs_val *item,
-                 bool append, bool *within);
+                 bool append, bool *last);
 
 /* QS_E_NOTFOUND. */
 int qs_fixed_delete(struct writer *writer, struct tree_state *sub, const struct qs_val *item);

@@ -50,7 +50,7 @@ static inline bool qs_dup_step(struct cursor *c, bool forward, struct qs_val *va
     struct dup_pos *d = c->dup;
     unsigned one =
         forward ? 1 : -1u; /* before the first, the number wraps round and is too large */
-    if (c->state != CURSOR_LIVE || d->deleted || d->past || (forward && d->tree_end))
+    if (c->state != CURSOR_LIVE || c->deleted || d->deleted || d->past || (forward && d->tree_end))
         return false;
     if (!d->large) {
         if (d->index + one >= d->set.count)

@@ -23,7 +23,7 @@ struct job {
     struct put *put;         /* the value, and flags */
     enum key_order order;    /* of duplicates */
     bool fixed;              /* they have one size */
-    bool within;             /* large: others follow it */
+    bool last;               /* large: none follows it */
     struct set set;          /* those there are, unless the set is large */
     unsigned at;             /* where the value goes among them */
 };
@@ -51,7 +51,7 @@ static int store(struct job *job, const void *value, size_t size, unsigned flags
 static int store_tree(struct job *job, const struct tree_state *sub)
 {
     int rc = store(job, &sub->record, sizeof sub->record, ENTRY_SET_TREE, 1);
-    if (rc != 0 || job->within)
+    if (rc != 0 || !job->last)
         return rc;
     bool found;
     const struct version *owner = qs_own_get(&job->w->own, job->tree->insert_pid);
@@ -111,7 +111,7 @@ bool qs_dup_append(struct writer *w, struct tree_state *tree, struct put *put)
     record.entries++;
     memcpy((void *)(uintptr_t)entry.value, &record, sizeof record);
     tree->record.entries++;
-    put->within = true;
+    put->first = put->last = false;
     return true;
 }
 
@@ -121,12 +121,13 @@ static int add_to_tree(struct job *job, struct tree_state *sub)
     bool append = (job->put->flags & QS_APPENDDUP) != 0;
     const struct qs_val *value = &job->put->value;
     if (job->fixed)
-        return qs_fixed_put(job->w, sub, value, append, &job->within);
-    struct put put = {
-        value->data, value->size, {0, value->data}, append ? QS_APPEND : QS_NOOVERWRITE,
-        false,       false};
+        return qs_fixed_put(job->w, sub, value, append, &job->last);
+    struct put put = {.key = value->data,
+                      .key_size = value->size,
+                      .value = {0, value->data},
+                      .flags = append ? QS_APPEND : QS_NOOVERWRITE};
     int rc = qs_tree_put(job->w, sub, &put);
-    job->within = put.within;
+    job->last = put.last;
     return rc;
 }
 
@@ -153,7 +154,8 @@ static int make_large(struct job *job)
         rc = qs_fixed_plant(job->w, &sub, job->set.item_size, job->set.items, job->set.count);
     for (unsigned i = 0; rc == 0 && !job->fixed && i < job->set.count; i++) {
         struct qs_val item = qs_set_item(&job->set, i);
-        struct put put = {item.data, item.size, {0, item.data}, QS_APPEND, false, false};
+        struct put put = {
+            .key = item.data, .key_size = item.size, .value = {0, item.data}, .flags = QS_APPEND};
         rc = qs_tree_put(job->w, &sub, &put);
     }
     if (rc == 0)

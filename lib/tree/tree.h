@@ -53,7 +53,7 @@ struct put {
     unsigned flags;      /* QS_NOOVERWRITE, QS_APPEND, QS_RESERVE; with duplicates also
                             QS_NODUPDATA, QS_APPENDDUP, and QS_CURRENT: replace the only one */
     bool tree_record;    /* the value is a named tree's record: may replace one, and only one */
-    bool within;         /* out: the key was there, or one behind it */
+    bool first, last;    /* out: the key is new, and no other is before it, behind it */
 };
 
 /* Stores a key, or adds a duplicate to it: QS_E_KEYEXIST, QS_E_INCOMPATIBLE (a named tree's record is in

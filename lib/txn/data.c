@@ -70,7 +70,7 @@ int qs_put(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, s
     rc = check_put(&state->state, value, &flags);
     if (rc != 0)
         return rc;
-    struct put put = {key->data, key->size, *value, flags, false, false};
+    struct put put = {.key = key->data, .key_size = key->size, .value = *value, .flags = flags};
     rc = qs_txn_put(txn, tree, &state->state, &put);
     if ((rc == QS_E_KEYEXIST && (flags & QS_NOOVERWRITE) != 0 && (flags & QS_APPEND) == 0) ||
         (rc == 0 && (flags & QS_RESERVE) != 0))
