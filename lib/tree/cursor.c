@@ -230,8 +230,10 @@ int qs_cursors_deleted(struct writer *w, struct tree_state *tree, const void *ke
         else
             qs_cursor_place(c, entry.key, entry.key_size);
         c->deleted = true;
-        if (c->dup != NULL)
+        if (c->dup != NULL) {
             c->dup->deleted = true;
+            c->dup->tree_end |= rc != 0;
+        }
     }
     return 0;
 }
