@@ -36,6 +36,9 @@ void qs_dup_init(struct cursor *cursor, struct dup_pos *dup);
 /* The cursor has come to an entry: onto its first, or last, duplicate. */
 int qs_dup_enter(struct cursor *cursor, bool last);
 
+/* The same, onto the first duplicate >= `value`, as qs_dup_seek(). */
+int qs_dup_enter_at(struct cursor *cursor, const struct qs_val *value, bool *equal);
+
 /* Movements within the key: 0, or QS_E_NOTFOUND with the position kept. First and last leave the mark
  * `deleted` alone, as LMDB's do. */
 int qs_dup_first(struct cursor *cursor);

@@ -104,13 +104,15 @@ static int prev(struct cursor *c, struct qs_val *key, struct qs_val *value, enum
     return arrive(c, qs_cursor_prev(c), true, key, value);
 }
 
-/* Within the key that was sought. */
+/* Onto a value of the key that was found. */
 static int seek_value(struct cursor *c, struct qs_val *value, bool exactly)
 {
     bool equal;
+    int rc = qs_dup_enter_at(c, value, &equal);
+    if (rc != 0 && rc != QS_E_NOTFOUND)
+        return rc;
     if (value->size == 0 && c->dup->several)
         return QS_E_BAD_VALSIZE;
-    int rc = qs_dup_seek(c, value, &equal);
     if (!c->dup->several) /* with one value it stays on that, whatever comes out */
         c->dup->past = false, c->dup->index = 0;
     if (rc == 0 && exactly && !equal)
@@ -131,14 +133,14 @@ static int seek(struct cursor *c, struct qs_val *key, struct qs_val *value, enum
         c->dup->tree_end = false;
     else if (op == QS_SET_RANGE && was_unset)
         c->dup->tree_end = rc == QS_E_NOTFOUND; /* LMDB went there page by page */
+    if (rc == 0 && both && equal)
+        return seek_value(c, value, op == QS_GET_BOTH);
     if (rc == 0)
         rc = qs_dup_enter(c, false);
     if (rc == 0 && op != QS_SET_RANGE && !equal)
         rc = QS_E_NOTFOUND;
     if (rc != 0)
         return rc;
-    if (both)
-        return seek_value(c, value, op == QS_GET_BOTH);
     return hand_out(c, op == QS_SET ? NULL : key, value);
 }
 
