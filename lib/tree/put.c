@@ -157,7 +157,7 @@ static void note_append(struct job *job)
 
 int qs_tree_put(struct writer *w, struct tree_state *tree, struct put *put)
 {
-    if (append_behind(w, tree, put) || qs_dup_append(w, tree, put))
+    if (append_behind(w, tree, put) || qs_dup_again(w, tree, put))
         return 0;
     tree->append_pid = tree->dup_pid = QS_PAGEID_NONE;
     struct job job; /* the path alone is some hundred bytes: what is used is set */
