@@ -65,7 +65,8 @@ static void print_bytes(const void *bytes, size_t size)
             putchar(b[i]);
         else
             printf("\\%02x", b[i]);
-    printf(size > 32 ? "... (%zu)" : "", size);
+    if (size > 32)
+        printf("... (%zu)", size);
 }
 
 /* The first bytes of the value, or what its flags say of it. */

@@ -67,7 +67,10 @@ static inline bool qs_dup_step(struct cursor *c, bool forward, struct qs_val *va
         if (d->sub.pos.image.delta != NULL || i >= page->count)
             return false;
         d->sub.pos.base_i = (uint16_t)i;
-        qs_leaf_get(&d->sub.pos, &entry);
+        if (page->kind == PAGE_FIXED)
+            qs_fixed_entry(page, i, &entry);
+        else
+            qs_leaf_entry(page, i, &entry);
         *value = (struct qs_val){entry.key_size, entry.key};
     }
     d->at_end = d->tree_end = false;
