@@ -153,6 +153,25 @@ bool qs_leaf_replace(struct page *page, enum key_order order, unsigned i, const 
     return true;
 }
 
+bool qs_leaf_grow(struct page *page, unsigned i, size_t at, const void *bytes, size_t count)
+{
+    assert(i < page->count);
+    unsigned off = off_get(page, false, i);
+    uint8_t *record = (uint8_t *)page + off;
+    size_t before = LEAF_RECORD_BYTES + (load16(record) & KEY_SIZE_MASK) + at;
+
+    assert(at <= load16(record + 2));
+    if (off != page->heap || count % 2 != 0 || count > contiguous_bytes(page))
+        return false;
+    memmove(record - count, record, before);
+    record -= count;
+    memcpy(record + before, bytes, count);
+    store16(record + 2, (uint16_t)(load16(record + 2) + count));
+    page->heap = (uint16_t)(page->heap - count);
+    off_set(page, false, i, off - count);
+    return true;
+}
+
 void qs_leaf_remove(struct page *page, unsigned i)
 {
     assert(i < page->count);

@@ -92,6 +92,10 @@ bool qs_leaf_insert(struct page *page, enum key_order order, unsigned i, const s
 bool qs_leaf_replace(struct page *page, enum key_order order, unsigned i, const struct entry *entry,
                      void *scratch);
 
+/* Puts `count` bytes, which lie elsewhere, into the value of entry `i` at offset `at`, in place. False,
+ * page untouched, unless its record is the lowest, `count` even, and room before it. */
+bool qs_leaf_grow(struct page *page, unsigned i, size_t at, const void *bytes, size_t count);
+
 void qs_leaf_remove(struct page *page, unsigned i);
 
 /* Builds a leaf from `count` entries in order (they fit, and do not lie in `page`): records packed

@@ -230,8 +230,10 @@ int qs_cursors_deleted(struct writer *w, struct tree_state *tree, const void *ke
         else
             qs_cursor_place(c, entry.key, entry.key_size);
         c->deleted = true;
-        if (c->dup != NULL)
+        if (c->dup != NULL) {
             c->dup->deleted = true;
+            c->dup->tree_end |= rc != 0;
+        }
     }
     return 0;
 }
@@ -244,7 +246,6 @@ int qs_cursors_dup_deleted(struct tree_state *tree, const void *key, size_t key_
         if (c->dup == NULL || !is_on(c, key, key_size) || !qs_dup_is_on(c->dup, value))
             continue;
         c->dup->deleted = true;
-        c->deleted = false; /* what its key followed is past telling */
         int rc = qs_cursor_restore(c);
         if (rc != 0)
             return rc;
@@ -263,8 +264,12 @@ void qs_cursors_dup_moved(struct tree_state *tree, const struct qs_val *key,
 
 void qs_cursors_unset(struct tree_state *tree)
 {
-    for (struct cursor *c = tree->cursors; c != NULL; c = c->next) {
+    for (struct cursor *c = tree->cursors; c != NULL; c = c->next)
         c->state = CURSOR_UNSET;
-        c->deleted = false;
-    }
+}
+
+void qs_cursors_mark(struct tree_state *tree, const void *key, size_t key_size)
+{
+    for (struct cursor *c = tree->cursors; c != NULL; c = c->next)
+        c->deleted |= is_on(c, key, key_size);
 }

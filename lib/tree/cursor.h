@@ -25,7 +25,7 @@ struct cursor {
     const struct tree_record *record; /* the tree, as the view's transaction has it */
     enum key_order order;             /* of the tree */
     enum cursor_state state;
-    bool deleted;            /* LIVE, SAVED, END: the item it was on is gone */
+    bool deleted;            /* the item it was on is gone */
     struct path path;        /* LIVE */
     struct leaf_pos pos;     /* LIVE */
     struct dup_pos *dup;     /* where it is among the key's duplicates (dup_cursor.h); NULL: a tree
@@ -86,7 +86,9 @@ int qs_cursors_dup_deleted(struct tree_state *tree, const void *key, size_t key_
 /* The duplicate `to` takes the place of `from`: cursors on that (SAVED) are on it. */
 void qs_cursors_dup_moved(struct tree_state *tree, const struct qs_val *key,
                           const struct qs_val *from, const struct qs_val *to);
-/* The tree is empty: every cursor on it is UNSET. */
+/* `key`, the only one, is about to be deleted: cursors on it (SAVED) are `deleted`. */
+void qs_cursors_mark(struct tree_state *tree, const void *key, size_t key_size);
+/* The tree is empty: every cursor on it is UNSET; `deleted` stays as it is. */
 void qs_cursors_unset(struct tree_state *tree);
 
 #endif

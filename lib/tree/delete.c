@@ -40,8 +40,10 @@ static int remove_key(struct writer *w, struct tree_state *tree, struct key_plac
     if (rc != 0)
         return rc;
     uint64_t gone = entries_of(tree, &place->old);
-    if (tree->record.entries <= gone)
+    if (tree->record.entries <= gone) {
+        qs_cursors_mark(tree, saved_key, key_size);
         return qs_tree_empty(w, tree);
+    }
     tree->record.entries -= gone;
     rc = release_value(w, tree, &place->old);
     if (rc == 0)

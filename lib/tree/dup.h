@@ -52,9 +52,13 @@ static inline bool qs_dup_adds(const struct tree_state *tree, const struct put *
     return (put->flags & QS_CURRENT) == 0 || (old->flags & ENTRY_DUPS) != 0;
 }
 
-/* A value right behind the one put last: set and leaf are known, nothing is looked up. False, nothing
- * done, where anything is unusual. */
-bool qs_dup_append(struct writer *writer, struct tree_state *tree, struct put *put);
+/* Another value for the key that got the last one: the set is known (dup_again.c). False, nothing done,
+ * where anything is unusual. */
+bool qs_dup_again(struct writer *writer, struct tree_state *tree, struct put *put);
+/* Notes for it the set that got a value: `pid` is the last leaf of a large one, where the value went, or
+ * insert_pid for a small one of items of one size. */
+void qs_dup_remember(struct writer *writer, struct tree_state *tree, const struct put *put,
+                     pageid_t pid);
 
 /* Adds a value to a key that exists. */
 int qs_dup_add(struct writer *writer, struct tree_state *tree, struct key_place *place,
@@ -73,9 +77,10 @@ int qs_dup_release(struct writer *writer, const struct entry *entry);
 int qs_fixed_plant(struct writer *writer, struct tree_state *sub, size_t item_size,
                    const void *items, unsigned count);
 
-/* QS_E_KEYEXIST when it is there or, with `append`, not above all others. *within as in struct put. */
+/* QS_E_KEYEXIST when it is there or, with `append`, not above all others. *last: it is new and none follows
+ * it. */
 int qs_fixed_put(struct writer *writer, struct tree_state *sub, const struct qs_val *item,
-                 bool append, bool *within);
+                 bool append, bool *last);
 
 /* QS_E_NOTFOUND. */
 int qs_fixed_delete(struct writer *writer, struct tree_state *sub, const struct qs_val *item);

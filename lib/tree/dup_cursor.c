@@ -45,6 +45,12 @@ int qs_dup_enter(struct cursor *c, bool last)
     return last ? qs_dup_last(c) : qs_dup_first(c);
 }
 
+int qs_dup_enter_at(struct cursor *c, const struct qs_val *value, bool *equal)
+{
+    int rc = open_set(c);
+    return rc == 0 ? qs_dup_seek(c, value, equal) : rc;
+}
+
 /* A set is never empty: a tree that says so is damaged. */
 static int never_empty(int rc)
 {

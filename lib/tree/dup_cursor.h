@@ -36,6 +36,9 @@ void qs_dup_init(struct cursor *cursor, struct dup_pos *dup);
 /* The cursor has come to an entry: onto its first, or last, duplicate. */
 int qs_dup_enter(struct cursor *cursor, bool last);
 
+/* The same, onto the first duplicate >= `value`, as qs_dup_seek(). */
+int qs_dup_enter_at(struct cursor *cursor, const struct qs_val *value, bool *equal);
+
 /* Movements within the key: 0, or QS_E_NOTFOUND with the position kept. First and last leave the mark
  * `deleted` alone, as LMDB's do. */
 int qs_dup_first(struct cursor *cursor);
@@ -50,7 +53,7 @@ static inline bool qs_dup_step(struct cursor *c, bool forward, struct qs_val *va
     struct dup_pos *d = c->dup;
     unsigned one =
         forward ? 1 : -1u; /* before the first, the number wraps round and is too large */
-    if (c->state != CURSOR_LIVE || d->deleted || d->past || (forward && d->tree_end))
+    if (c->state != CURSOR_LIVE || c->deleted || d->deleted || d->past || (forward && d->tree_end))
         return false;
     if (!d->large) {
         if (d->index + one >= d->set.count)
@@ -64,7 +67,10 @@ static inline bool qs_dup_step(struct cursor *c, bool forward, struct qs_val *va
         if (d->sub.pos.image.delta != NULL || i >= page->count)
             return false;
         d->sub.pos.base_i = (uint16_t)i;
-        qs_leaf_get(&d->sub.pos, &entry);
+        if (page->kind == PAGE_FIXED)
+            qs_fixed_entry(page, i, &entry);
+        else
+            qs_leaf_entry(page, i, &entry);
         *value = (struct qs_val){entry.key_size, entry.key};
     }
     d->at_end = d->tree_end = false;

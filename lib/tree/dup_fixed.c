@@ -77,16 +77,15 @@ static int split(struct writer *w, struct tree_state *sub, struct path *path, st
 }
 
 int qs_fixed_put(struct writer *w, struct tree_state *sub, const struct qs_val *item, bool append,
-                 bool *within)
+                 bool *last)
 {
     struct key_place place;
     struct version *v;
-    bool last = false;
+    *last = false;
     int rc = qs_place_find(&w->view, sub, item->data, item->size, &place);
     if (rc == 0)
-        rc = qs_place_is_last(w, sub, &place, &last);
-    *within = !last;
-    if (rc == 0 && (place.exists || (append && !last)))
+        rc = qs_place_is_last(w, sub, &place, last);
+    if (rc == 0 && (place.exists || (append && !*last)))
         rc = QS_E_KEYEXIST;
     if (rc == 0)
         rc = qs_writer_leaf(w, place.path.leaf, &v);

@@ -7,9 +7,7 @@
 #include "tree/dup.h"
 
 #include "base/error.h"
-#include "page/fixed.h"
 #include "tree/cursor.h"
-#include "tree/structure.h"
 #include "tree/writer.h"
 
 #include <errno.h>
@@ -23,7 +21,7 @@ struct job {
     struct put *put;         /* the value, and flags */
     enum key_order order;    /* of duplicates */
     bool fixed;              /* they have one size */
-    bool within;             /* large: others follow it */
+    bool last;               /* large: none follows it */
     struct set set;          /* those there are, unless the set is large */
     unsigned at;             /* where the value goes among them */
 };
@@ -51,68 +49,9 @@ static int store(struct job *job, const void *value, size_t size, unsigned flags
 static int store_tree(struct job *job, const struct tree_state *sub)
 {
     int rc = store(job, &sub->record, sizeof sub->record, ENTRY_SET_TREE, 1);
-    if (rc != 0 || job->within)
-        return rc;
-    bool found;
-    const struct version *owner = qs_own_get(&job->w->own, job->tree->insert_pid);
-    job->tree->dup_index =
-        qs_leaf_search(owner->page, job->tree->order, job->put->key, job->put->key_size, &found);
-    job->tree->dup_pid = found ? sub->insert_pid : QS_PAGEID_NONE;
-    return 0;
-}
-
-/* Puts the value behind the last one of the leaf `v`. */
-static bool append_to_leaf(struct writer *w, struct version *v, enum key_order order,
-                           const struct qs_val *value)
-{
-    struct page *page = v->page;
-    unsigned count = page->count;
-    struct entry last, entry = {value->data, value->data, (uint16_t)value->size, 0, 0};
-    bool fixed = page->kind == PAGE_FIXED;
-    const uint8_t *bytes = value->data, *start = (const uint8_t *)page;
-    if (v->kind != VERSION_WHOLE || count == 0 || (bytes >= start && bytes < start + v->page_bytes))
-        return false;
-    if (fixed ? value->size != page->item_size || count == qs_fixed_capacity(value->size)
-              : v->merged_bytes + qs_entry_bytes(value->size, 0) > PAGE_CAPACITY)
-        return false;
-    if (fixed)
-        qs_fixed_entry(page, count - 1, &last);
-    else
-        qs_leaf_entry(page, count - 1, &last);
-    if (qs_key_compare(order, last.key, last.key_size, value->data, value->size) >= 0)
-        return false;
-    if (fixed)
-        qs_fixed_insert(page, count, value->data, 1);
-    else if (!qs_leaf_insert(page, order, count, &entry, &w->scratch))
-        return false;
-    v->merged_bytes = (uint16_t)qs_page_used(page);
-    v->merged_count = page->count;
-    return true;
-}
-
-bool qs_dup_append(struct writer *w, struct tree_state *tree, struct put *put)
-{
-    struct tree_record record;
-    struct entry entry;
-    bool found = false;
-    if (tree->dup_pid == QS_PAGEID_NONE || w->reserve.bytes != NULL || put->value.size == 0 ||
-        (put->flags & ~(unsigned)(QS_NODUPDATA | QS_APPENDDUP)) != 0)
-        return false;
-    struct version *owner = qs_own_get(&w->own, tree->insert_pid);
-    unsigned i = qs_leaf_search(owner->page, tree->order, put->key, put->key_size, &found);
-    if (found)
-        qs_leaf_entry(owner->page, i, &entry);
-    if (!found || i != tree->dup_index || qs_cursors_save(tree) != 0)
-        return false;
-    memcpy(&record, entry.value, sizeof record);
-    struct version *leaf = qs_own_get(&w->own, tree->dup_pid);
-    if (!append_to_leaf(w, leaf, qs_dup_order(tree->record.flags), &put->value))
-        return false;
-    record.entries++;
-    memcpy((void *)(uintptr_t)entry.value, &record, sizeof record);
-    tree->record.entries++;
-    put->within = true;
-    return true;
+    if (rc == 0 && job->last)
+        qs_dup_remember(job->w, job->tree, job->put, sub->insert_pid);
+    return rc;
 }
 
 /* Puts the value into a large set. */
@@ -121,11 +60,13 @@ static int add_to_tree(struct job *job, struct tree_state *sub)
     bool append = (job->put->flags & QS_APPENDDUP) != 0;
     const struct qs_val *value = &job->put->value;
     if (job->fixed)
-        return qs_fixed_put(job->w, sub, value, append, &job->within);
-    struct put put = {.key = value->data, .key_size = value->size, .value = {0, value->data}};
-    put.flags = append ? QS_APPEND : QS_NOOVERWRITE;
+        return qs_fixed_put(job->w, sub, value, append, &job->last);
+    struct put put = {.key = value->data,
+                      .key_size = value->size,
+                      .value = {0, value->data},
+                      .flags = append ? QS_APPEND : QS_NOOVERWRITE};
     int rc = qs_tree_put(job->w, sub, &put);
-    job->within = put.within;
+    job->last = put.last;
     return rc;
 }
 
@@ -152,8 +93,8 @@ static int make_large(struct job *job)
         rc = qs_fixed_plant(job->w, &sub, job->set.item_size, job->set.items, job->set.count);
     for (unsigned i = 0; rc == 0 && !job->fixed && i < job->set.count; i++) {
         struct qs_val item = qs_set_item(&job->set, i);
-        struct put put = {.key = item.data, .key_size = item.size, .value = {0, item.data}};
-        put.flags = QS_APPEND;
+        struct put put = {
+            .key = item.data, .key_size = item.size, .value = {0, item.data}, .flags = QS_APPEND};
         rc = qs_tree_put(job->w, &sub, &put);
     }
     if (rc == 0)
@@ -173,7 +114,10 @@ static int store_small(struct job *job, const struct qs_val *value)
         none.count = 0;
         size = qs_set_insert(bytes, &none, 0, qs_set_item(&job->set, 0), job->fixed);
     }
-    return store(job, bytes, size, ENTRY_SET, value != NULL);
+    int rc = store(job, bytes, size, ENTRY_SET, value != NULL);
+    if (rc == 0 && job->fixed)
+        qs_dup_remember(job->w, job->tree, job->put, job->tree->insert_pid);
+    return rc;
 }
 
 /* A value below the last, which was to be appended. A value that stood alone has become a set by the time

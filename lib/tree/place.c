@@ -154,6 +154,15 @@ int qs_place_find(const struct view *view, const struct tree_state *tree, const 
     return 0;
 }
 
+bool qs_place_is_first(const struct key_place *place, enum key_order order)
+{
+    for (unsigned i = 0; i < place->path.steps; i++)
+        if (place->path.step[i].index != 0)
+            return false;
+    struct leaf_pos before = place->pos;
+    return !qs_leaf_prev(&before, order);
+}
+
 /* Leaves behind the key's own may be empty. */
 int qs_place_is_last(const struct writer *w, const struct tree_state *tree,
                      const struct key_place *place, bool *last)

@@ -25,6 +25,9 @@ int qs_place_find(const struct view *view, const struct tree_state *tree, const 
 int qs_place_is_last(const struct writer *writer, const struct tree_state *tree,
                      const struct key_place *place, bool *last);
 
+/* Whether no key of its leaf, nor a leaf, is before it. */
+bool qs_place_is_first(const struct key_place *place, enum key_order order);
+
 /* Stores an entry of the place's key, instead of the old one if there is one. Its bytes may lie
  * anywhere; `entry` is left pointing to where they still are. */
 int qs_place_store(struct writer *writer, struct tree_state *tree, struct key_place *place,

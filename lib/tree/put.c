@@ -168,17 +168,19 @@ int qs_tree_put(struct writer *w, struct tree_state *tree, struct put *put)
 {
     struct job job;
 
-    if (append_behind(w, tree, put) || qs_dup_append(w, tree, put))
+    if (append_behind(w, tree, put) || qs_dup_again(w, tree, put))
         return 0;
     tree->append_pid = tree->dup_pid = QS_PAGEID_NONE;
     start(&job, w, tree, put);
     int rc = qs_large_settle(w);
     if (rc == 0)
         rc = find(&job);
-    put->within = rc == 0 && (job.place.exists || !qs_leaf_at_end(&job.place.pos) ||
-                              !qs_path_is_last(&job.place.path));
-    if (rc == 0)
-        rc = check(&job);
+    if (rc != 0)
+        return rc;
+    put->first = !job.place.exists && qs_place_is_first(&job.place, tree->order);
+    put->last =
+        !job.place.exists && qs_leaf_at_end(&job.place.pos) && qs_path_is_last(&job.place.path);
+    rc = check(&job);
     if (rc == 0 && job.place.exists && qs_dup_adds(tree, put, &job.place.old))
         return qs_dup_add(w, tree, &job.place, put);
     if (rc == 0)

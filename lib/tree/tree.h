@@ -28,9 +28,9 @@ struct tree_state {
     unsigned insert_index;     /* right behind it is taken as a part of a sequential run */
     pageid_t append_pid;       /* the last leaf, an own whole page, when the last change was an
                                   append to it; else QS_PAGEID_NONE */
-    pageid_t dup_pid;   /* the last leaf of a large set of duplicates, when the last change put
-                                  a value at its end; then entry dup_index of the own version of
-                                  insert_pid is the set's */
+    pageid_t dup_pid;   /* the last change put a value into a set of duplicates: entry dup_index
+                                  of the own version of insert_pid. Its tree's last leaf, where the
+                                  value went, or insert_pid for a small set; else QS_PAGEID_NONE */
     unsigned dup_index; /* with dup_pid */
 };
 
@@ -53,7 +53,7 @@ struct put {
     unsigned flags;         /* QS_NOOVERWRITE, QS_APPEND, QS_RESERVE; with duplicates also
                                QS_NODUPDATA, QS_APPENDDUP, and QS_CURRENT: replace the only one */
     bool tree_record;       /* the value is a named tree's record: may replace one, and only one */
-    bool within;            /* out: the key was there, or one behind it */
+    bool first, last;       /* out: the key is new, and no other is before it, behind it */
     bool placed;            /* the value lies in the file already, as `large` says */
     struct large_ref large; /* in with `placed`; out: where a large value went */
 };

@@ -228,14 +228,16 @@ static int current_key(struct qs_cursor *cursor, struct put *put)
     return rc;
 }
 
-/* Where a put that was refused leaves the cursor: on the key that is there, on the last item. */
+/* Where a put that was refused leaves the cursor: on the key that is there, on the last item. The mark of
+ * a deleted item stays on the former, as it does in LMDB. */
 static void settle_refused(struct qs_cursor *cursor, const struct put *put)
 {
-    bool equal;
+    bool equal, deleted = cursor->at.deleted && (put->flags & QS_APPEND) == 0;
     if ((put->flags & QS_APPEND) != 0)
         qs_cursor_last(&cursor->at);
     else
         qs_cursor_seek(&cursor->at, put->key, put->key_size, &equal);
+    cursor->at.deleted = deleted;
 }
 
 int qs_cursor_put(struct qs_cursor *cursor, const struct qs_val *key, struct qs_val *value,
@@ -249,8 +251,10 @@ int qs_cursor_put(struct qs_cursor *cursor, const struct qs_val *key, struct qs_
         return QS_E_BAD_VALSIZE;
     if (cursor->at.dup != NULL)
         return qs_dup_cursor_put(cursor, key, value, flags);
-    struct put put = {.key = key->data, .key_size = key->size, .value = *value};
-    put.flags = flags & (QS_NOOVERWRITE | QS_APPEND | QS_RESERVE);
+    struct put put = {.key = key->data,
+                      .key_size = key->size,
+                      .value = *value,
+                      .flags = flags & (QS_NOOVERWRITE | QS_APPEND | QS_RESERVE)};
     if (flags == QS_CURRENT)
         rc = current_key(cursor, &put);
     if (rc != 0)

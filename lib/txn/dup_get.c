@@ -11,14 +11,14 @@
 
 #include <errno.h>
 
-/* Hands out the pair the cursor is on; past the last duplicate, the key alone. */
+/* Hands out the pair the cursor is on; past the last duplicate, the key alone, and that is an error only
+ * where the value was asked for. */
 static int hand_out(struct cursor *c, struct qs_val *key, struct qs_val *value)
 {
     const struct dup_pos *d = c->dup;
     if (key != NULL)
         *key = (struct qs_val){d->key_size, d->key};
-    return value != NULL || d->past ? qs_dup_get(c, value != NULL ? value : &(struct qs_val){0})
-                                    : 0;
+    return value != NULL ? qs_dup_get(c, value) : 0;
 }
 
 /* Ends a movement of the cursor itself. */
@@ -45,11 +45,14 @@ static int last(struct cursor *c, struct qs_val *key, struct qs_val *value)
 /* Whether a cursor that has been to the end of the tree is still on the last key. */
 static int check_end(struct cursor *c)
 {
+    bool deleted = c->deleted;
+    c->deleted = false;
     int rc = qs_cursor_next(c);
     if (rc == 0) {
         c->dup->tree_end = false;
         rc = qs_cursor_prev(c);
     }
+    c->deleted = deleted;
     return rc;
 }
 
@@ -60,7 +63,7 @@ static int next(struct cursor *c, struct qs_val *key, struct qs_val *value, enum
         return first(c, key, value);
     if (c->state == CURSOR_END || (c->deleted && op == QS_NEXT_DUP))
         return QS_E_NOTFOUND;
-    int rc = d->tree_end && !c->deleted ? check_end(c) : 0;
+    int rc = d->tree_end ? check_end(c) : 0;
     if (rc != 0)
         return rc;
     if (op != QS_NEXT_NODUP && d->several) {
@@ -72,6 +75,8 @@ static int next(struct cursor *c, struct qs_val *key, struct qs_val *value, enum
     } else if (op == QS_NEXT_DUP) {
         return QS_E_NOTFOUND;
     }
+    if (d->past) /* there is nothing to stay on */
+        c->deleted = false;
     rc = qs_cursor_next(c);
     d->tree_end = rc == QS_E_NOTFOUND;
     return arrive(c, rc, false, key, value);
@@ -99,13 +104,15 @@ static int prev(struct cursor *c, struct qs_val *key, struct qs_val *value, enum
     return arrive(c, qs_cursor_prev(c), true, key, value);
 }
 
-/* Within the key that was sought. */
+/* Onto a value of the key that was found. */
 static int seek_value(struct cursor *c, struct qs_val *value, bool exactly)
 {
     bool equal;
+    int rc = qs_dup_enter_at(c, value, &equal);
+    if (rc != 0 && rc != QS_E_NOTFOUND)
+        return rc;
     if (value->size == 0 && c->dup->several)
         return QS_E_BAD_VALSIZE;
-    int rc = qs_dup_seek(c, value, &equal);
     if (!c->dup->several) /* with one value it stays on that, whatever comes out */
         c->dup->past = false, c->dup->index = 0;
     if (rc == 0 && exactly && !equal)
@@ -120,16 +127,20 @@ static int seek(struct cursor *c, struct qs_val *key, struct qs_val *value, enum
         return EINVAL;
     if (key->size == 0)
         return QS_E_BAD_VALSIZE;
+    bool was_unset = c->state == CURSOR_UNSET;
     int rc = qs_cursor_seek(c, key->data, key->size, &equal);
-    c->dup->tree_end = false;
+    if (rc == 0)
+        c->dup->tree_end = false;
+    else if (op == QS_SET_RANGE && was_unset)
+        c->dup->tree_end = rc == QS_E_NOTFOUND; /* LMDB went there page by page */
+    if (rc == 0 && both && equal)
+        return seek_value(c, value, op == QS_GET_BOTH);
     if (rc == 0)
         rc = qs_dup_enter(c, false);
     if (rc == 0 && op != QS_SET_RANGE && !equal)
         rc = QS_E_NOTFOUND;
     if (rc != 0)
         return rc;
-    if (both)
-        return seek_value(c, value, op == QS_GET_BOTH);
     return hand_out(c, op == QS_SET ? NULL : key, value);
 }
 

@@ -29,15 +29,17 @@ static void copy_pair(struct pair *to, const void *key, size_t key_size, const s
         memcpy(to->bytes + QS_KEY_MAX, value->data, value->size);
 }
 
-/* Where a put that was refused leaves the cursor. */
+/* Where a put that was refused leaves the cursor. The mark of a deleted key stays, as it does in LMDB,
+ * where it was for the key that the put was refused. */
 static int settle_refused(struct cursor *c, const struct pair *pair, unsigned flags,
                           bool key_refused)
 {
-    bool equal;
     bool append = (flags & QS_APPEND) != 0;
+    bool equal, deleted = c->deleted && key_refused && !append;
     int rc = append ? qs_cursor_last(c) : qs_cursor_seek(c, pair->key.data, pair->key.size, &equal);
     if (rc != 0)
         return rc;
+    c->deleted = deleted;
     rc = qs_dup_enter(c, append || (!key_refused && (flags & QS_APPENDDUP) != 0));
     if (rc == 0 && !append && !key_refused && (flags & QS_APPENDDUP) == 0)
         rc = qs_dup_seek(c, &pair->value, &equal);
@@ -55,7 +57,7 @@ static int put_pair(struct qs_cursor *cursor, const struct pair *pair, unsigned 
     /* As LMDB's search for the key treats its mark of having been to the end. */
     if ((flags & QS_APPEND) != 0 && !was_empty)
         cursor->at.dup->tree_end = true;
-    else if (put.within && (flags & QS_CURRENT) == 0)
+    else if (!put.first && !put.last && (flags & QS_CURRENT) == 0)
         cursor->at.dup->tree_end = false;
     bool key_refused = rc == QS_E_KEYEXIST && (flags & QS_NOOVERWRITE) != 0;
     if (rc == QS_E_KEYEXIST && key_refused && (flags & QS_APPEND) == 0)

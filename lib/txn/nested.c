@@ -53,8 +53,9 @@ static int mark_cursors(struct qs_txn *parent, struct qs_txn *child, uint32_t tr
     int rc = qs_cursors_save(state);
     for (struct cursor *c = state->cursors; rc == 0 && c != NULL; c = c->next) {
         bool saved = c->state == CURSOR_SAVED;
-        const struct dup_pos *dup = saved ? c->dup : NULL;
-        size_t key_size = saved ? c->key_size : 0, value_size = dup != NULL ? dup->value_size : 0;
+        const struct dup_pos *dup = c->dup;
+        size_t key_size = saved ? c->key_size : 0;
+        size_t value_size = saved && dup != NULL ? dup->value_size : 0;
         struct cursor_mark *mark = malloc(sizeof *mark + key_size + value_size);
         if (mark == NULL)
             return ENOMEM;
@@ -67,7 +68,7 @@ static int mark_cursors(struct qs_txn *parent, struct qs_txn *child, uint32_t tr
                                      .key_size = (uint16_t)key_size};
         memcpy(mark->bytes, c->key, key_size);
         if (dup != NULL) {
-            mark->value_size = dup->value_size;
+            mark->value_size = (uint16_t)value_size;
             mark->past = dup->past;
             mark->dup_deleted = dup->deleted;
             mark->at_end = dup->at_end;

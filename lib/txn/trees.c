@@ -35,8 +35,10 @@ static int put_record(struct qs_txn *txn, const struct qs_tree *tree,
     int rc = qs_txn_tree(txn, &main_tree, &main_state);
     if (rc != 0)
         return rc;
-    struct put put = {.key = tree->name, .key_size = tree->size, .value = {sizeof *record, record}};
-    put.tree_record = true;
+    struct put put = {.key = tree->name,
+                      .key_size = tree->size,
+                      .value = {sizeof *record, record},
+                      .tree_record = true};
     return qs_tree_put(txn->writer, &main_state->state, &put);
 }
 
