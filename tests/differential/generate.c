@@ -15,9 +15,9 @@
 
 static const char *const db_names[DB_COUNT] = {NULL, "alpha", "beta", "g", "delta-delta", "E"};
 
-/* Whether `all` has the generators with duplicates and orders of the program's own: true once the
- * library has MDB_DUPSORT, mdb_set_compare and mdb_set_dupsort. */
-enum { WITH_DUPSORT = false };
+/* Whether `all` has the generators with duplicates (true once the library has MDB_DUPSORT), and those
+ * with orders of the program's own (mdb_set_compare, mdb_set_dupsort). */
+enum { WITH_DUPSORT = false, WITH_ORDERS = false };
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
@@ -509,12 +509,12 @@ static void plain_steps(struct program *program, struct random *random)
 const struct generator generators[] = {
     {"plain", true, generate_plain_setting, plain_steps},
     {"nested", true, generate_nested_setting, generate_nested_steps},
-    {"order", WITH_DUPSORT, generate_order_setting, plain_steps},
+    {"order", WITH_ORDERS, generate_order_setting, plain_steps},
     {"tiny", true, generate_tiny_setting, plain_steps},
     {"dup", WITH_DUPSORT, generate_dup_setting, plain_steps},
     {"mixed", WITH_DUPSORT, generate_mixed_setting, plain_steps},
     {"nested-dup", WITH_DUPSORT, generate_nested_dup_setting, generate_nested_steps},
-    {"order-dup", WITH_DUPSORT, generate_order_dup_setting, plain_steps},
+    {"order-dup", WITH_DUPSORT && WITH_ORDERS, generate_order_dup_setting, plain_steps},
     {"tiny-dup", WITH_DUPSORT, generate_tiny_dup_setting, plain_steps},
     {NULL, false, NULL, NULL},
 };
