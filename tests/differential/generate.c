@@ -514,7 +514,7 @@ const struct generator generators[] = {
     {"dup", WITH_DUPSORT, generate_dup_setting, plain_steps},
     {"mixed", WITH_DUPSORT, generate_mixed_setting, plain_steps},
     {"nested-dup", WITH_DUPSORT, generate_nested_dup_setting, generate_nested_steps},
-    {"order-dup", WITH_DUPSORT && WITH_ORDERS, generate_order_dup_setting, plain_steps},
+    {"order-dup", WITH_DUPSORT &&WITH_ORDERS, generate_order_dup_setting, plain_steps},
     {"tiny-dup", WITH_DUPSORT, generate_tiny_dup_setting, plain_steps},
     {NULL, false, NULL, NULL},
 };
