@@ -57,6 +57,8 @@ int qs_txn_put(struct qs_txn *txn, const struct qs_tree *tree, struct put *put)
     rc = qs_txn_outcome(txn, qs_tree_put(txn->writer, &state->state, put));
     if (rc == 0)
         record_value(txn, put, large, at);
+    else if (rc == QS_E_KEYEXIST && (put->flags & QS_APPENDDUP) != 0)
+        qs_redo_flag(redo, at, put->key_size, LOG_OP_REFUSED);
     else
         qs_redo_truncate(redo, &mark);
     return rc;

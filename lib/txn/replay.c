@@ -56,7 +56,10 @@ static int put(struct qs_txn *txn, const struct qs_tree *tree, const struct redo
         put.placed = true;
         put.value = (struct qs_val){put.large.size, NULL};
     }
-    return qs_txn_put(txn, tree, &put);
+    if ((op->flags & LOG_OP_REFUSED) != 0)
+        put.flags = QS_APPENDDUP;
+    int rc = qs_txn_put(txn, tree, &put);
+    return rc == QS_E_KEYEXIST && put.flags == QS_APPENDDUP ? 0 : rc;
 }
 
 static int delete (struct qs_txn *txn, const struct qs_tree *tree, const struct redo_op *op)

@@ -182,6 +182,7 @@ static bool is_full(struct pair *pair, const struct call *call, int real, int ou
         return pair->failed;
     }
     pair->full = true;
+    pair->both_full = real == ours;
     return true;
 }
 

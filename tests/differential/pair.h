@@ -82,6 +82,7 @@ struct pair {
     uint64_t history_next;                   /* calls so far */
     bool quiet;                              /* print nothing */
     bool full;                               /* MDB_MAP_FULL came: the writer must abort */
+    bool both_full;                          /* ... from both libraries */
     FILE *script;                            /* where calls are written down as C, or NULL */
 };
 

@@ -165,15 +165,19 @@ static void put_on(struct known_cursor *cursor, const MDB_val *key)
 /* LAST and the moves backwards leave the mark of an end in one of the real library's two cursors. */
 static void update_end_mark(struct known_cursor *cursor, int cursor_op, int rc)
 {
-    bool backwards = cursor_op == MDB_LAST || cursor_op == MDB_LAST_DUP || cursor_op == MDB_PREV ||
-                     cursor_op == MDB_PREV_DUP || cursor_op == MDB_PREV_NODUP;
+    bool backwards = cursor_op == MDB_LAST || cursor_op == MDB_LAST_DUP || is_prev(cursor_op);
 
-    if (backwards || rc == MDB_NOTFOUND) {
+    if (rc == MDB_NOTFOUND) {
+        cursor->end_mark = true;
+    } else if (rc == 0 && backwards) {
         cursor->end_mark = true;
         cursor->end_stale = false;
     } else if (rc == 0 && cursor_op != MDB_GET_CURRENT && cursor_op != MDB_FIRST_DUP) {
         cursor->end_mark = false;
+        cursor->end_stale = false;
     }
+    /* MDB_FIRST_DUP does not take the mark away, and NEXT then believes it. */
+    cursor->end_stale = cursor->end_stale || cursor_op == MDB_FIRST_DUP;
 }
 
 /* Where a miss leaves the cursor: beyond the last key, or somewhere. */
@@ -259,7 +263,8 @@ void position_dup_after_put(struct pair *pair, const struct call *call, const st
     cursor->end_mark = cursor->end_mark || appends;
     if (result->rc == 0) {
         put_on(cursor, &call->key);
-    } else if (result->rc == MDB_KEYEXIST && !appends && !(call->flags & MDB_MULTIPLE)) {
+    } else if (result->rc == MDB_KEYEXIST && !appends && !(call->flags & MDB_MULTIPLE) &&
+               cursor->position != POSITION_DELETED) {
         put_on(cursor, &call->key);
     } else if (result->rc == MDB_KEYEXIST || cursor->position == POSITION_DELETED) {
         cursor->position = POSITION_MURKY;

@@ -392,22 +392,29 @@ static void run_one(struct pair *pair, const struct step *step)
     }
 }
 
-/* One library has no room left, which comes early or late by its layout: both give up what the
- * transaction did, and hold the same again. */
-static void settle_full_map(struct pair *pair)
+/* A library has no room left, which comes early or late by its layout: both give up what the
+ * transaction did, and hold the same again. When both had none, both refuse everything until then. */
+static void settle_full_map(struct pair *pair, bool commit)
 {
-    struct call call = call_make(STEP_DBI_FLAGS);
+    static const enum step_code refused[] = {STEP_GET,  STEP_PUT,         STEP_DEL,
+                                             STEP_STAT, STEP_CURSOR_OPEN, STEP_TXN_ID};
+    struct step step = {.txn = TXN_WRITE, .db = DB_MAIN, .cursor = CURSOR_SCRATCH};
 
     pair->full = false;
-    call.db = DB_MAIN;
-    pair_call(pair, &call, NULL);
-    steps_end_writer(pair, STEP_TXN_ABORT);
+    for (size_t i = 0; pair->both_full && i < sizeof refused / sizeof refused[0]; i++) {
+        struct call call = steps_call(&step, refused[i]);
+        call.key = steps_key(pair, DB_MAIN, i);
+        call.data = steps_has_duplicates(pair, DB_MAIN) ? steps_duplicate(pair, DB_MAIN, i)
+                                                        : (MDB_val){3, (void *)program_pool()};
+        pair_call(pair, &call, NULL);
+    }
+    steps_end_writer(pair, pair->both_full && commit ? STEP_TXN_COMMIT : STEP_TXN_ABORT);
 }
 
 void steps_run(struct pair *pair, const struct step *step)
 {
     run_one(pair, step);
     if (pair->full) {
-        settle_full_map(pair);
+        settle_full_map(pair, step->index % 2 != 0);
     }
 }

@@ -203,10 +203,36 @@ static int add_text(const char *text, void *context)
     return (int)strlen(world->text);
 }
 
+/* Readers are listed by slot, and which of the free ones a reader takes is the library's affair:
+ * their lines are put in order, below the heading. */
+static void sort_lines(char *text)
+{
+    enum { LINE_MAX_SIZE = 64, LINES_MAX = 32 };
+    char lines[LINES_MAX][LINE_MAX_SIZE];
+    char *next = strchr(text, '\n');
+    size_t count = 0;
+
+    for (char *from = next == NULL ? NULL : next + 1; from != NULL && *from != '\0';) {
+        char *end = strchr(from, '\n');
+        size_t size = end == NULL ? strlen(from) : (size_t)(end - from);
+        if (count == LINES_MAX || size >= LINE_MAX_SIZE) {
+            return;
+        }
+        memcpy(lines[count], from, size);
+        lines[count++][size] = '\0';
+        from = end == NULL ? NULL : end + 1;
+    }
+    qsort(lines, count, sizeof lines[0], (int (*)(const void *, const void *))strcmp);
+    for (size_t i = 0; i < count; i++) {
+        next += sprintf(next + 1, "%s\n", lines[i]);
+    }
+}
+
 static void call_reader_list(struct world *world, MDB_val *data, struct result *result)
 {
     world->text[0] = '\0';
     result->rc = world->api->reader_list(world->env, add_text, world);
+    sort_lines(world->text);
     *data = (MDB_val){strlen(world->text), world->text};
 }
 
