@@ -33,9 +33,11 @@ void qs_commit_budget(struct core *core, uint64_t used_pages)
     core->log_limit = core->log_bytes_max != 0 ? core->log_bytes_max : most;
 }
 
-static uint64_t log_used(const struct log *log)
+/* Bytes of log since the checkpoint, and of large values that are free only after the next one. */
+static uint64_t log_used(const struct replica *replica)
 {
-    return log->end.position - log->anchor;
+    return replica->log.end.position - replica->log.anchor +
+           (replica->latest.released_pages << QS_PAGE_SHIFT);
 }
 
 /* Whether the transaction can go, and is best put, into the log. */
@@ -44,13 +46,13 @@ static bool by_log(const struct core *core, const struct qs_txn *txn)
     const struct log *log = &txn->replica->log;
     size_t size = txn->redo->size;
     return !txn->redo->off && log->end.segments > 0 && size <= core->log_limit / 4 &&
-           log_used(log) + size <= core->log_limit;
+           log_used(txn->replica) + size <= core->log_limit;
 }
 
 /* Segments grow with the log, so that a small database has a small log. */
 static uint64_t segment_pages(const struct log *log, size_t size)
 {
-    uint64_t bytes = log_used(log);
+    uint64_t bytes = log->end.position - log->anchor;
     bytes = bytes < SEGMENT_BYTES_MIN   ? SEGMENT_BYTES_MIN
             : bytes > SEGMENT_BYTES_MAX ? SEGMENT_BYTES_MAX
                                         : bytes;

@@ -69,8 +69,8 @@ static int values_are_there(struct store *store, const struct log_record *record
     return rc == QS_E_NOTFOUND ? 0 : rc;
 }
 
-/* The second look: records that nobody says were durable are checked for what they refer to, and
- * written again. */
+/* The second look: records that nobody says were durable are checked for what they refer to; what is
+ * accepted of them is written again. */
 static int accept_tail(struct recovery *r)
 {
     const struct log_record *record;
@@ -85,12 +85,13 @@ static int accept_tail(struct recovery *r)
         if (record->kind == LOG_TXN)
             rc = values_are_there(store, record, &all);
         if (rc == 0 && !all) {
-            r->end = before;
+            r->log.end = r->end = before;
+            r->log.sealed = false;
             break;
         }
-        if (rc == 0 && !store->read_only)
-            rc = qs_flush_write_again(store, &r->log, before.position, r->log.end.position);
     }
+    if (rc == 0 && !store->read_only)
+        rc = qs_flush_write_again(store, &r->log, r->attested, r->end.position);
     return rc == QS_E_NOTFOUND ? QS_CORRUPT() : rc;
 }
 
@@ -101,8 +102,7 @@ static int settle(struct recovery *r, const struct meta *meta)
     struct lock_header *header = qs_lockfile_header(r->core->lockfile);
     struct meta again = *meta;
     bool known = r->end.position == r->attested ||
-                 (r->end.txn == r->log.end.txn &&
-                  r->end.position == r->attested + sizeof(struct log_record));
+                 (r->log.sealed && r->end.position == r->attested + sizeof(struct log_record));
     int rc = 0;
     if (!known && !store->read_only) {
         rc = qs_meta_write(store, &again);

@@ -84,9 +84,10 @@ enum log_op_flag {
         1, /* LOG_OP_LARGE: the same transaction gave the run back later on, so other things
                            may lie there */
     LOG_OP_CURRENT = 2, /* LOG_OP_PUT, with duplicates: the value replaces the only one there is */
-    LOG_OP_REFUSED = 8, /* LOG_OP_PUT, with duplicates: QS_APPENDDUP was refused, which can turn a single
+    LOG_OP_REFUSED =
+        8, /* LOG_OP_PUT, with duplicates: QS_APPENDDUP was refused, which can turn a single
                            value into a set of one */
-    LOG_OP_PAIR = 4,    /* LOG_OP_DELETE, with duplicates: only this value */
+    LOG_OP_PAIR = 4, /* LOG_OP_DELETE, with duplicates: only this value */
 };
 
 struct log_op {

@@ -64,6 +64,7 @@ static void take_meta(struct replica *r, const struct meta *meta)
     latest->used_pages = meta->used_pages;
     latest->map_size_bytes = meta->map_size_bytes;
     latest->freed_count = latest->released_count = latest->runs_count = 0;
+    latest->released_pages = 0;
 }
 
 int qs_replica_open(struct store *store, const struct meta *meta, struct replica *reuse,
@@ -192,8 +193,10 @@ void qs_replica_leave(struct replica *r, const struct writer *w, uint64_t map_si
     latest->freed_count = w->spare_count;
     for (size_t i = 0; i < w->freed_count; i++)
         latest->freed[latest->freed_count++] = w->freed[i];
-    for (size_t i = 0; i < w->released_count; i++)
+    for (size_t i = 0; i < w->released_count; i++) {
+        latest->released_pages += w->released[i].pages;
         latest->released[latest->released_count++] = w->released[i];
+    }
     for (size_t i = 0; i < w->allocated_count; i++)
         latest->runs[latest->runs_count++] = w->allocated[i];
     atomic_store(&r->used_pages, w->used_pages);

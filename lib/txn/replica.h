@@ -36,6 +36,7 @@ struct latest {
     pageid_t *freed;         /* page ids given back since the checkpoint and not taken again */
     size_t freed_count;
     size_t freed_capacity;
+    uint64_t released_pages;      /* pages of `released` */
     struct pending_run *released; /* runs of large values released since; `freed` unset */
     size_t released_count;
     size_t released_capacity;

@@ -19,10 +19,25 @@ void qs_txn_init_read(struct qs_txn *txn, struct replica *replica, struct names 
                               NULL, state->map};
 }
 
+/* The memory of the last writer, whose buffers are large: one write transaction follows the other. */
+static _Atomic(struct writer *) spare_writer;
+
+static struct writer *take_writer(void)
+{
+    /* acq_rel, here and below: who takes the memory comes after who gave it */
+    struct writer *spare = atomic_exchange_explicit(&spare_writer, NULL, memory_order_acq_rel);
+    return spare != NULL ? spare : malloc(sizeof *spare);
+}
+
+static void give_writer(struct writer *writer)
+{
+    free(atomic_exchange_explicit(&spare_writer, writer, memory_order_acq_rel));
+}
+
 int qs_txn_init_write(struct qs_txn *txn, struct replica *replica, struct names *names,
                       struct space *space, const struct writer_base *base)
 {
-    txn->writer = malloc(sizeof *txn->writer);
+    txn->writer = take_writer();
     if (txn->writer == NULL)
         return ENOMEM;
     txn->replica = replica;
@@ -48,7 +63,7 @@ void qs_txn_close(struct qs_txn *txn)
         free(txn->tree[i]);
     free(txn->tree);
     qs_writer_free(txn->writer);
-    free(txn->writer);
+    give_writer(txn->writer);
 }
 
 static int reserve_tree(struct qs_txn *txn, uint32_t index)
