@@ -1,7 +1,8 @@
 /* writer.c - a write transaction's own versions and page ids; see writer.h.
  *
  * Invariants: W1 an own leaf is a delta over a file page until it outgrows VERSION_DELTA_MAX or is
- *             split or merged; from then on it is whole and never gets a base again (rule 3).
+ *             split or merged; from then on it is whole and never gets a base again (rule 3). Some are
+ *             whole from the start.
  *             W2 merged_bytes and merged_count of an own leaf are exact.
  */
 #include "tree/writer.h"
