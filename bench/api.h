@@ -26,7 +26,8 @@
     X(del)                                                                                         \
     X(cursor_open)                                                                                 \
     X(cursor_close)                                                                                \
-    X(cursor_get)
+    X(cursor_get)                                                                                  \
+    X(cursor_count)
 
 #define API_MEMBER(name) __typeof__(mdb_##name) *name;
 struct api {

@@ -6,6 +6,7 @@
 
 #define SMALL DATA_VALUE_BYTES
 #define KIB 1024u
+#define MILLION 1000000u
 
 const struct workload workloads[] = {
     {"get-random", measure_get_random, DATABASE_SHARED, 0, 0, 1, SMALL},
@@ -33,6 +34,14 @@ const struct workload workloads[] = {
     {"get-4k", measure_get_large, DATABASE_EMPTY, MDB_NOSYNC, 1, 256, 4 * KIB},
     {"get-64k", measure_get_large, DATABASE_EMPTY, MDB_NOSYNC, 1, 16, 64 * KIB},
     {"get-1m", measure_get_large, DATABASE_EMPTY, MDB_NOSYNC, 1, 1, KIB *KIB},
+    {"dup-put-100", measure_dup_put, DATABASE_EMPTY, MDB_NOSYNC, 1, 100, 8},
+    {"dup-put-1m", measure_dup_put, DATABASE_EMPTY, MDB_NOSYNC, 1, MILLION, 8},
+    {"dup-next-100", measure_dup_next, DATABASE_EMPTY, MDB_NOSYNC, 1, 100, 8},
+    {"dup-next-1m", measure_dup_next, DATABASE_EMPTY, MDB_NOSYNC, 1, MILLION, 8},
+    {"dup-count-100", measure_dup_count, DATABASE_EMPTY, MDB_NOSYNC, 1, 100, 8},
+    {"dup-count-5000", measure_dup_count, DATABASE_EMPTY, MDB_NOSYNC, 1, 5000, 8},
+    {"dup-multiple-100", measure_dup_multiple, DATABASE_EMPTY, MDB_NOSYNC, 1, 100, 8},
+    {"dup-multiple-1m", measure_dup_multiple, DATABASE_EMPTY, MDB_NOSYNC, 1, MILLION, 8},
     {"open-get-close", measure_open, DATABASE_SHARED, 0, 0, 1, SMALL},
     {"open-killed", measure_open_killed, DATABASE_COPY, 0, 1, 2000, SMALL},
     {0},

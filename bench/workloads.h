@@ -19,7 +19,7 @@ struct workload {
     enum database database;        /* what the directory holds */
     unsigned flags;                /* of mdb_env_open() */
     unsigned threads;              /* that write */
-    unsigned batch;                /* puts a transaction, records a range */
+    unsigned batch;                /* puts a transaction, records a range, values a key */
     size_t value_bytes;            /* of each value */
 };
 
@@ -48,6 +48,12 @@ void measure_beside(struct run *run);
 /* workloads_large.c */
 void measure_put_large(struct run *run);
 void measure_get_large(struct run *run);
+
+/* workloads_dup.c */
+void measure_dup_put(struct run *run);
+void measure_dup_next(struct run *run);
+void measure_dup_count(struct run *run);
+void measure_dup_multiple(struct run *run);
 
 /* workloads_open.c */
 void measure_open(struct run *run);

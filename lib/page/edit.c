@@ -96,6 +96,19 @@ void qs_page_record_free(struct page *page, unsigned off)
         page->garbage = (uint16_t)(page->garbage + bytes);
 }
 
+void qs_page_record_widen(struct page *page, unsigned off, size_t bytes)
+{
+    bool inner = page_is_inner(page);
+    uint8_t *heap = (uint8_t *)page + page->heap;
+
+    assert(bytes % 2 == 0 && bytes <= contiguous_bytes(page) && off >= page->heap);
+    memmove(heap - bytes, heap, off - page->heap);
+    page->heap = (uint16_t)(page->heap - bytes);
+    for (unsigned i = 0; i < page->count; i++)
+        if (off_get(page, inner, i) <= off)
+            off_set(page, inner, i, off_get(page, inner, i) - bytes);
+}
+
 unsigned qs_page_record_new(struct page *page, size_t bytes)
 {
     assert(bytes % 2 == 0 && bytes <= contiguous_bytes(page));

@@ -126,6 +126,10 @@ ALWAYS_INLINE size_t contiguous_bytes(const struct page *page)
 /* Gives up the record at `off`; its entry must go or get another. */
 void qs_page_record_free(struct page *page, unsigned off);
 
+/* Makes the record at `off` begin `bytes` (even, of the contiguous space) earlier, by moving all that lie
+ * lower; its old bytes stay. */
+void qs_page_record_widen(struct page *page, unsigned off, size_t bytes);
+
 /* Takes `bytes` (even) from the contiguous space; the offset of the new record. */
 unsigned qs_page_record_new(struct page *page, size_t bytes);
 

@@ -144,6 +144,12 @@ bool qs_leaf_replace(struct page *page, enum key_order order, unsigned i, const 
     }
     if (bytes > qs_page_free(page) + old_bytes)
         return false;
+    if (bytes > contiguous_bytes(page) && bytes - old_bytes <= contiguous_bytes(page)) {
+        /* A value that grows a little, again and again: no reason to pack the page each time. */
+        qs_page_record_widen(page, off, bytes - old_bytes);
+        write_record((uint8_t *)page + off - (bytes - old_bytes), entry);
+        return true;
+    }
     qs_page_record_free(page, off);
     if (bytes > contiguous_bytes(page))
         qs_page_compact(page, i, scratch);
@@ -161,14 +167,13 @@ bool qs_leaf_grow(struct page *page, unsigned i, size_t at, const void *bytes, s
     size_t before = LEAF_RECORD_BYTES + (load16(record) & KEY_SIZE_MASK) + at;
 
     assert(at <= load16(record + 2));
-    if (off != page->heap || count % 2 != 0 || count > contiguous_bytes(page))
+    if (count % 2 != 0 || count > contiguous_bytes(page))
         return false;
+    qs_page_record_widen(page, off, count);
     memmove(record - count, record, before);
     record -= count;
     memcpy(record + before, bytes, count);
     store16(record + 2, (uint16_t)(load16(record + 2) + count));
-    page->heap = (uint16_t)(page->heap - count);
-    off_set(page, false, i, off - count);
     return true;
 }
 

@@ -93,7 +93,7 @@ bool qs_leaf_replace(struct page *page, enum key_order order, unsigned i, const 
                      void *scratch);
 
 /* Puts `count` bytes, which lie elsewhere, into the value of entry `i` at offset `at`, in place. False,
- * page untouched, unless its record is the lowest, `count` even, and room before it. */
+ * page untouched, unless `count` is even and there is as much contiguous space. */
 bool qs_leaf_grow(struct page *page, unsigned i, size_t at, const void *bytes, size_t count);
 
 void qs_leaf_remove(struct page *page, unsigned i);

@@ -88,7 +88,7 @@ int qs_fixed_put(struct writer *w, struct tree_state *sub, const struct qs_val *
     if (rc == 0 && (place.exists || (append && !*last)))
         rc = QS_E_KEYEXIST;
     if (rc == 0)
-        rc = qs_writer_leaf(w, place.path.leaf, &v);
+        rc = qs_writer_leaf(w, place.path.leaf, true, &v);
     if (rc != 0)
         return rc;
     /* The item may lie in this page: a copy is what moves it. */
@@ -112,7 +112,7 @@ int qs_fixed_delete(struct writer *w, struct tree_state *sub, const struct qs_va
     if (rc == 0 && !place.exists)
         rc = QS_E_NOTFOUND;
     if (rc == 0)
-        rc = qs_writer_leaf(w, place.path.leaf, &v);
+        rc = qs_writer_leaf(w, place.path.leaf, true, &v);
     if (rc != 0)
         return rc;
     qs_fixed_remove(v->page, place.pos.base_i);

@@ -13,6 +13,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* The first change of a larger small set makes its leaf whole. */
+#define DELTA_SET_MAX (VERSION_DELTA_MAX / 8)
+
 /* A store under way. */
 struct job {
     struct writer *w;
@@ -122,7 +125,9 @@ static int enlarge(struct job *job, struct version *v)
 static int store(struct job *job)
 {
     struct version *v;
-    int rc = qs_writer_leaf(job->w, job->place->path.leaf, &v);
+    /* A set is stored again and again, as it grows: in a delta it would pass through all its classes. */
+    bool whole = (job->entry->flags & ENTRY_SET) != 0 && bytes_of(job->entry) > DELTA_SET_MAX;
+    int rc = qs_writer_leaf(job->w, job->place->path.leaf, whole, &v);
     if (rc != 0)
         return rc;
     size_t old_bytes = job->place->exists ? bytes_of(&job->place->old) : 0;
@@ -185,7 +190,7 @@ static int remove_entry(struct writer *w, struct tree_state *tree, struct path *
                         const struct entry *old)
 {
     struct version *v;
-    int rc = qs_writer_leaf(w, path->leaf, &v);
+    int rc = qs_writer_leaf(w, path->leaf, false, &v);
     if (rc != 0)
         return rc;
     uint16_t merged = (uint16_t)(v->merged_bytes - qs_entry_bytes(old->key_size, old->value_size));
@@ -240,7 +245,7 @@ int qs_place_remove(struct writer *w, struct tree_state *tree, struct key_place 
 int qs_place_shrunk(struct writer *w, struct tree_state *tree, struct key_place *place)
 {
     struct version *v;
-    int rc = qs_writer_leaf(w, place->path.leaf, &v);
+    int rc = qs_writer_leaf(w, place->path.leaf, false, &v);
     if (rc != 0)
         return rc;
     qs_writer_image(w, v, &place->path.image);

@@ -1,7 +1,8 @@
 /* writer.c - a write transaction's own versions and page ids; see writer.h.
  *
  * Invariants: W1 an own leaf is a delta over a file page until it outgrows VERSION_DELTA_MAX or is
- *             split or merged; from then on it is whole and never gets a base again (rule 3).
+ *             split or merged; from then on it is whole and never gets a base again (rule 3). Some are
+ *             whole from the start.
  *             W2 merged_bytes and merged_count of an own leaf are exact.
  */
 #include "tree/writer.h"
@@ -121,11 +122,11 @@ static struct version *copy_version(const struct version *from)
     return v;
 }
 
-/* An empty delta over file page `base`; of a fixed page, a copy. */
-static struct version *new_delta(const struct writer *w, pgno_t base)
+/* An empty delta over file page `base`; if `whole`, and always of a fixed page, a copy. */
+static struct version *new_delta(const struct writer *w, pgno_t base, bool whole)
 {
     const struct page *page = (const struct page *)(w->view.file + (base << QS_PAGE_SHIFT));
-    bool whole = page->kind == PAGE_FIXED;
+    whole |= page->kind == PAGE_FIXED;
     struct version *v = whole ? qs_version_new(VERSION_WHOLE, QS_PAGE_BYTES)
                               : qs_version_new(VERSION_DELTA, 4 * VERSION_CLASS_BYTES);
     if (v == NULL)
@@ -145,7 +146,7 @@ static struct version *new_delta(const struct writer *w, pgno_t base)
 }
 
 /* A version to edit, as the newest state of the page has it. */
-static int begin_version(struct writer *w, pageid_t pid, struct version **out)
+static int begin_version(struct writer *w, pageid_t pid, bool whole, struct version **out)
 {
     struct version *from = qs_own_get(w->own.parent, pid), *head;
     pgno_t base = 0;
@@ -160,7 +161,7 @@ static int begin_version(struct writer *w, pageid_t pid, struct version **out)
     else if (base == 0 || (from != NULL && from->kind == VERSION_FREED))
         return QS_E_PAGE_NOTFOUND;
     else
-        *out = new_delta(w, base);
+        *out = new_delta(w, base, whole);
     return *out != NULL ? 0 : ENOMEM;
 }
 
@@ -183,12 +184,12 @@ static struct version *own_here(const struct writer *w, pageid_t pid)
     return qs_own_get(&here, pid);
 }
 
-int qs_writer_leaf(struct writer *w, pageid_t pid, struct version **version)
+int qs_writer_leaf(struct writer *w, pageid_t pid, bool whole, struct version **version)
 {
     *version = own_here(w, pid);
     if (*version != NULL)
         return (*version)->kind == VERSION_FREED ? QS_CORRUPT() : 0;
-    int rc = begin_version(w, pid, version);
+    int rc = begin_version(w, pid, whole, version);
     return rc == 0 ? add_version(w, pid, *version) : rc;
 }
 

@@ -93,8 +93,9 @@ int qs_writer_take_pid(struct writer *writer, pageid_t *pid);
 /* Gives a page id back; its page is not in use from this transaction on. */
 int qs_writer_give_pid(struct writer *writer, pageid_t pid);
 
-/* The writer's own version of a leaf, made from the newest one when there is none yet. */
-int qs_writer_leaf(struct writer *writer, pageid_t pid, struct version **version);
+/* The writer's own version of a leaf, made from the newest one when there is none yet; that is made whole
+ * rather than a delta if `whole`, which only saves time. */
+int qs_writer_leaf(struct writer *writer, pageid_t pid, bool whole, struct version **version);
 /* The same for an inner page: always whole. */
 int qs_writer_inner(struct writer *writer, pageid_t pid, struct page **page);
 /* Puts a new whole page in place of whatever the page is; the caller builds it.

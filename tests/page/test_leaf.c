@@ -240,7 +240,7 @@ Test(leaf, two_largest_fit)
     cr_assert_not(qs_leaf_insert(page, ORDER_BYTES, 0, &entry, scratch));
 }
 
-/* A value that grows at any offset, while its record is the lowest and there is room. */
+/* A value that grows at any offset, while there is room. */
 Test(leaf, values_grow_in_place)
 {
     _Alignas(8) uint8_t space[512];
@@ -248,15 +248,15 @@ Test(leaf, values_grow_in_place)
     const struct entry first = {"a", "one", 1, 3, 0}, second = {"b", "2468", 1, 4, 0};
     struct entry entry;
     qs_leaf_build(page, sizeof space, ORDER_BYTES, (const struct entry[]){first, second}, 2, 0);
-    cr_assert(!qs_leaf_grow(page, 1, 0, "xx", 2)); /* not the lowest */
-    cr_assert(!qs_leaf_grow(page, 0, 0, "x", 1));  /* odd */
+    cr_assert(!qs_leaf_grow(page, 0, 0, "x", 1)); /* odd */
+    cr_assert(qs_leaf_grow(page, 1, 4, "//", 2));
     cr_assert(qs_leaf_grow(page, 0, 3, "!?", 2));
     cr_assert(qs_leaf_grow(page, 0, 0, "<<", 2));
     cr_assert(qs_leaf_grow(page, 0, 4, "--", 2));
     qs_leaf_entry(page, 0, &entry);
     cr_assert(entry.value_size == 9 && memcmp(entry.value, "<<on--e!?", 9) == 0);
     qs_leaf_entry(page, 1, &entry);
-    cr_assert(entry.value_size == 4 && memcmp(entry.value, "2468", 4) == 0);
+    cr_assert(entry.value_size == 6 && memcmp(entry.value, "2468//", 6) == 0);
     while (qs_leaf_grow(page, 0, 2, "..", 2))
         cr_assert(qs_page_check(page, ORDER_BYTES, true));
     cr_assert(qs_page_free(page) < 2 && qs_page_check(page, ORDER_BYTES, true));
