@@ -1,22 +1,69 @@
 /* flush.c - flushing the file, and its log after a leader has died; see flush.h. */
 #include "env/flush.h"
 
+#include "base/error.h"
 #include "log/group.h"
+#include "tree/writer.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Writes bytes of the file over themselves. */
+#define PIECE_BYTES (256u << 10) /* copied at a time */
+
+/* Writes bytes of the file over themselves, piece by piece. */
 static int write_over(struct store *store, uint64_t offset, size_t size)
 {
-    void *copy = malloc(size);
-    if (copy == NULL)
-        return ENOMEM;
-    memcpy(copy, qs_store_map(store)->base + offset, size);
-    struct io_write write = {offset, copy, size};
-    int rc = store->io->write(store->file, &write, 1);
+    size_t most = size < PIECE_BYTES ? size : PIECE_BYTES;
+    void *copy = malloc(most);
+    int rc = copy != NULL ? 0 : ENOMEM;
+    for (size_t done = 0; rc == 0 && done < size;) {
+        size_t piece = size - done < most ? size - done : most;
+        struct io_write write = {offset + done, copy, piece};
+        memcpy(copy, qs_store_map(store)->base + write.offset, piece);
+        rc = store->io->write(store->file, &write, 1);
+        done += piece;
+    }
     free(copy);
+    return rc;
+}
+
+/* The large values that a record refers to. */
+static int write_values(struct store *store, const struct log_record *record)
+{
+    const uint8_t *at = (const uint8_t *)(record + 1);
+    size_t size = record->size - sizeof *record;
+    struct redo_op op;
+    int rc;
+    while ((rc = qs_redo_next(&at, &size, &op)) == 0) {
+        struct large_ref ref;
+        if (op.kind != LOG_OP_LARGE || (op.flags & LOG_OP_GONE) != 0)
+            continue;
+        if (op.value_size != sizeof ref)
+            return QS_CORRUPT();
+        memcpy(&ref, op.value, sizeof ref);
+        if (qs_store_run(store, ref.pgno, qs_large_pages(ref.size)) == NULL)
+            return QS_CORRUPT();
+        rc = write_over(store, ref.pgno << QS_PAGE_SHIFT, ref.size);
+        if (rc != 0)
+            return rc;
+    }
+    return rc == QS_E_NOTFOUND ? 0 : rc;
+}
+
+/* The records in bytes[0..size), which this process has appended or followed. */
+static int write_values_of(struct store *store, const uint8_t *bytes, uint64_t size)
+{
+    int rc = 0;
+    while (rc == 0 && size > 0) {
+        const struct log_record *record = (const struct log_record *)(const void *)bytes;
+        if (size < sizeof *record || record->size < sizeof *record || record->size > size)
+            return QS_CORRUPT();
+        if (record->kind == LOG_TXN)
+            rc = write_values(store, record);
+        bytes += record->size;
+        size -= record->size;
+    }
     return rc;
 }
 
@@ -34,7 +81,10 @@ int qs_flush_write_again(struct store *store, const struct log *log, uint64_t fr
             continue;
         if (qs_store_run(store, segment->pgno, segment->pages) == NULL)
             return EIO;
-        rc = write_over(store, qs_log_offset(segment, start), (size_t)(end - start));
+        uint64_t offset = qs_log_offset(segment, start);
+        rc = write_values_of(store, qs_store_map(store)->base + offset, end - start);
+        if (rc == 0)
+            rc = write_over(store, offset, (size_t)(end - start));
     }
     return rc;
 }

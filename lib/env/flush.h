@@ -10,7 +10,8 @@ int qs_flush_wait(struct core *core, uint64_t position, const struct log_segment
 /* Flushes the whole file. Not under follow_lock. */
 int qs_flush_all(struct core *core);
 
-/* Writes the records between two former ends of a log over themselves. */
+/* Writes the records between two former ends of a log over themselves, and the large values that they
+ * refer to. */
 int qs_flush_write_again(struct store *store, const struct log *log, uint64_t from, uint64_t to);
 
 #endif
