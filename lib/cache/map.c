@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#define FILL_ENTRIES 64u /* loaded together */
 #define RUN_CHUNK_BYTES ((1u << MAP_RUN_SHIFT) / 8)
 
 /* relaxed: the ends only bound what qs_map_close() looks at, when no thread is left */
@@ -98,10 +99,12 @@ int qs_map_chunk(struct map *map, pageid_t pid, struct map_entry **entry)
     return 0;
 }
 
-static int fill_entries(struct map *map, uint64_t leaf, const uint64_t *words)
+/* Fills the entries of `pid` and its neighbours: all of the leaf would be a lot for who wants one. */
+static int fill_entries(struct map *map, pageid_t pid, uint64_t leaf, const uint64_t *words)
 {
+    unsigned at = pid % ARRAY_FANOUT, first = at - at % FILL_ENTRIES;
     int rc = 0;
-    for (unsigned i = 0; i < ARRAY_FANOUT; i++) {
+    for (unsigned i = first; i < first + FILL_ENTRIES && i < ARRAY_FANOUT; i++) {
         struct map_entry *entry;
         uint64_t expected = 0, word = words[i] & ~MAP_WORD_VERIFIED;
         if (word == 0 || leaf * ARRAY_FANOUT + i > UINT32_MAX)
@@ -116,14 +119,14 @@ static int fill_entries(struct map *map, uint64_t leaf, const uint64_t *words)
     return rc;
 }
 
-/* Fills the entries of the array leaf that holds `pid` where they are still 0. Afterwards the base
- * of `pid` is 0 only when that page id was not handed out. */
+/* Fills entries from the array leaf that holds `pid` where they are still 0. Afterwards the base of `pid`
+ * is 0 only when that page id was not handed out. */
 static int load(struct map *map, const struct array_root *root, pageid_t pid)
 {
     uint64_t leaf = pid / ARRAY_FANOUT;
     const uint64_t *words;
     int rc = qs_array_leaf(map->store, root, leaf, &words);
-    return rc == 0 && words != NULL ? fill_entries(map, leaf, words) : rc;
+    return rc == 0 && words != NULL ? fill_entries(map, pid, leaf, words) : rc;
 }
 
 void qs_map_set_root(struct map *map, const struct array_root *root)

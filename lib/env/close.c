@@ -1,8 +1,9 @@
 /* close.c - what the last to close a file leaves behind.
  *
  * The data file alone is the database, log and all, so nothing has to be done; and nothing is waited
- * for. A long log is turned into a checkpoint, so that the next opener need not do it all again. A short one
- * gets a last record, if all of it is durable, that says so: then the next opener need not flush.
+ * for. A long log is turned into a checkpoint, so that the next opener need not do it all again. The log's
+ * last record says that it is the last, and how much of the log is durable: then the next opener need not
+ * look for more, nor flush what is.
  */
 #include "env/open.h"
 
@@ -35,12 +36,10 @@ static void seal(struct core *core, struct log *log)
 {
     struct lock_header *header = qs_lockfile_header(core->lockfile);
     struct log_record record = {.kind = LOG_SEAL};
-    uint64_t durable = atomic_load(&header->durable);
-    bool attested = log->end.position == log->anchor || log->sealed;
-    if (attested || durable != log->end.position || !qs_log_fits(log, sizeof record))
+    if (log->sealed || log->end.segments == 0 || !qs_log_fits(log, sizeof record))
         return;
     qs_log_append(log, core->store->io, core->store->file, &record, sizeof record, LOG_SEAL,
-                  log->end.txn, durable);
+                  log->end.txn, atomic_load(&header->durable));
 }
 
 void qs_core_leave(struct core *core, unsigned flags)
@@ -56,6 +55,5 @@ void qs_core_leave(struct core *core, unsigned flags)
         return;
     if (log->end.position - log->anchor > LOG_LEFT_MAX)
         checkpoint(core, replica, flags);
-    else
-        seal(core, log);
+    seal(core, log);
 }

@@ -43,7 +43,7 @@ static int find_end(struct recovery *r)
         r->end = r->log.end; /* a link that nothing follows is forgotten */
     }
     if (rc == QS_E_NOTFOUND)
-        rc = qs_log_lost(&r->log) ? QS_CORRUPT() : 0;
+        rc = !r->log.sealed && qs_log_lost(&r->log) ? QS_CORRUPT() : 0;
     return rc;
 }
 

@@ -26,7 +26,7 @@
  *      | kind |flag| key size | value size | key | value |
  *      +------+----+----------+------------+-----+-------+
  *      LOG_LINK  struct log_link
- *      LOG_SEAL  nothing: says by its `durable` that all before it is durable
+ *      LOG_SEAL  nothing: the last to close the file wrote it, and says how much was durable
  */
 #ifndef QS_FORMAT_LOG_H
 #define QS_FORMAT_LOG_H
