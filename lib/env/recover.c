@@ -101,8 +101,7 @@ static int settle(struct recovery *r, const struct meta *meta)
     struct lock_header *header = qs_lockfile_header(r->core->lockfile);
     struct meta again = *meta;
     bool known = r->end.position == r->attested ||
-                 (r->end.txn == r->log.end.txn &&
-                  r->end.position == r->attested + sizeof(struct log_record));
+                 (r->log.sealed && r->end.position == r->attested + sizeof(struct log_record));
     int rc = 0;
     if (!known && !store->read_only) {
         rc = qs_meta_write(store, &again);
@@ -113,6 +112,8 @@ static int settle(struct recovery *r, const struct meta *meta)
     }
     if (rc != 0)
         return rc;
+    /* Who cannot write leaves that to the first who flushes. */
+    atomic_store(&header->flush_unsure, !known && store->read_only);
     atomic_store(&header->suspect, known || store->read_only ? meta->checkpoint : 0);
     atomic_store(&header->checkpoint, meta->checkpoint);
     atomic_store(&header->written, r->end.position);
