@@ -20,6 +20,7 @@ int qs_read_begin(struct qs_env *env, struct qs_txn *txn)
     struct lock_header *header = qs_lockfile_header(core->lockfile);
     struct replica_state state, again;
     struct replica *replica;
+    uint64_t written;
     int rc = 0;
     if (atomic_load_explicit(&core->panicked, memory_order_relaxed))
         return QS_E_PANIC;
@@ -47,6 +48,9 @@ int qs_read_begin(struct qs_env *env, struct qs_txn *txn)
         QS_HOOK("read.loaded");
         qs_reader_publish(txn->slot, state.checkpoint, snapshot);
         QS_HOOK("read.published");
+        /* Before the look at the checkpoint's number: the log of a later one goes on at positions that
+         * this replica's log does not have. */
+        written = atomic_load(&header->written);
         qs_replica_state(replica, &again);
         if (again.sequence == state.sequence && qs_core_newest(core) <= state.checkpoint &&
             atomic_load(&header->visible) == visible) {
@@ -57,7 +61,8 @@ int qs_read_begin(struct qs_env *env, struct qs_txn *txn)
     }
     /* acquire: pairs with the release when it was applied; what it linked is there */
     if (atomic_load_explicit(&replica->applied, memory_order_acquire) < txn->id) {
-        rc = qs_core_follow_log(core, replica, atomic_load(&header->written));
+        QS_HOOK("read.follow");
+        rc = qs_core_follow_log(core, replica, written);
         txn->view.file = qs_store_map(core->store)->base;
     }
     if (rc == 0 && atomic_load_explicit(&replica->used_pages, memory_order_relaxed) >

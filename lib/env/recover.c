@@ -113,6 +113,8 @@ static int settle(struct recovery *r, const struct meta *meta)
     }
     if (rc != 0)
         return rc;
+    /* Who cannot write leaves that to the first who flushes. */
+    atomic_store(&header->flush_unsure, !known && store->read_only);
     atomic_store(&header->suspect, known || store->read_only ? meta->checkpoint : 0);
     atomic_store(&header->checkpoint, meta->checkpoint);
     atomic_store(&header->written, r->end.position);

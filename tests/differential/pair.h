@@ -141,6 +141,8 @@ bool position_dup_defines(struct pair *pair, const struct known_cursor *cursor, 
 bool position_dup_shared(struct pair *pair, unsigned index);
 /* mdb_cursor_count() is defined. */
 bool position_dup_counts(struct pair *pair, const struct known_cursor *cursor);
+/* A put that was refused changed the items of its key for the cursors on them. */
+bool position_dup_remakes(const struct call *call, int rc);
 /* Somebody else put or deleted items of `key` (NULL: which is not known). */
 void position_dup_after_change(struct pair *pair, unsigned db, const MDB_val *key, bool key_gone,
                                int except);

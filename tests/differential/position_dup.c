@@ -64,6 +64,13 @@ void position_dup_after_change(struct pair *pair, unsigned db, const MDB_val *ke
     }
 }
 
+/* A single value has become a set by the time the real library finds that another belongs before it. */
+bool position_dup_remakes(const struct call *call, int rc)
+{
+    return rc == MDB_KEYEXIST && (call->code == STEP_PUT || call->code == STEP_CURSOR_PUT) &&
+           (call->flags & MDB_APPENDDUP) != 0;
+}
+
 bool position_dup_shared(struct pair *pair, unsigned index)
 {
     const struct known_cursor *own = &pair->cursor[index];

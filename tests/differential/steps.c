@@ -82,10 +82,12 @@ static void change(struct pair *pair, struct call *call)
         position_before_change(pair, call->db, -1);
     }
     steps_limit_reserve(pair, call);
-    if (pair_call(pair, call, &result) != 0 || !is_write) {
+    int rc = pair_call(pair, call, &result);
+    bool duplicates = steps_has_duplicates(pair, call->db);
+    if (!is_write || !(rc == 0 || (duplicates && position_dup_remakes(call, rc)))) {
         return;
     }
-    if (steps_has_duplicates(pair, call->db)) {
+    if (duplicates) {
         position_dup_after_change(pair, call->db, &call->key,
                                   call->code == STEP_DEL && call->no_data, -1);
     } else if (call->code == STEP_DEL) {

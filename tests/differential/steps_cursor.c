@@ -139,7 +139,8 @@ void steps_cursor_put(struct pair *pair, struct call *call)
     pair_call(pair, call, &result);
     if (!pair->failed && !pair->full) {
         position_after_put(pair, call, &result);
-        if (steps_has_duplicates(pair, call->db) && result.rc == 0) {
+        if (steps_has_duplicates(pair, call->db) &&
+            (result.rc == 0 || position_dup_remakes(call, result.rc))) {
             position_dup_after_change(pair, call->db, &call->key, false, (int)call->cursor);
         }
     }
