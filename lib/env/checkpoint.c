@@ -5,10 +5,10 @@
  * slot; flush; only then is anything linked and visible, and the log begins anew. Before the meta page is
  * written a failure takes everything back; from then on the state of the file is not known, and the
  * environment is failed.
- * Invariants: C1 no page that the last durable checkpoint refers to is written.
- *             C2 once the meta page is out, nothing can fail for want of memory: versions are
+ * Invariants: H1 no page that the last durable checkpoint refers to is written.
+ *             H2 once the meta page is out, nothing can fail for want of memory: versions are
  *             allocated before.
- *             C3 a reader that uses the new checkpoint sees at least the transaction that made it: what it
+ *             H3 a reader that uses the new checkpoint sees at least the transaction that made it: what it
  *             placed carries that number, older readers go on along the chains.
  */
 #include "env/env.h"
@@ -435,7 +435,7 @@ static int write_checkpoint(struct job *job)
         rc = write_all(job);
     if (rc == 0)
         rc = finish_meta(job);
-    if (rc == 0) /* C2 */
+    if (rc == 0) /* H2 */
         rc = qs_cache_prepare(&job->txn->replica->cache, p->place, p->count, job->txn->id);
     return rc;
 }
