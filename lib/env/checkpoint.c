@@ -373,8 +373,9 @@ static int flush_pages(struct job *job)
     return 0;
 }
 
-/* Flush, meta page, and one more flush if the flags ask for any. A failure in here is final. */
-static int make_durable(struct job *job, unsigned flags)
+/* Flush, meta page, flush, whatever the flags: so the pages this checkpoint releases can be used by the next
+ * one, and the second flush has little to write. A failure in here is final. */
+static int make_durable(struct job *job)
 {
     struct core *core = job->core;
     struct lock_header *header = qs_lockfile_header(core->lockfile);
@@ -384,14 +385,11 @@ static int make_durable(struct job *job, unsigned flags)
     if (rc == 0)
         rc = qs_meta_write(core->store, &job->meta);
     QS_HOOK("checkpoint.meta");
-    if (rc == 0 && qs_env_lazy(flags)) {
-        atomic_store(&header->suspect, job->meta.checkpoint);
-    } else if (rc == 0) {
+    if (rc == 0)
         rc = qs_flush_all(core);
-        if (rc == 0)
-            qs_core_durable(core, job->meta.checkpoint);
-    }
-    if (rc != 0)
+    if (rc == 0)
+        qs_core_durable(core, job->meta.checkpoint);
+    else
         atomic_store(&header->failed, 1);
     return rc;
 }
@@ -461,14 +459,14 @@ static void free_job(struct job *job)
     free(job);
 }
 
-int qs_checkpoint(struct core *core, struct qs_txn *txn, unsigned flags)
+int qs_checkpoint(struct core *core, struct qs_txn *txn)
 {
     struct job *job = new_job(core, txn);
     if (job == NULL)
         return ENOMEM;
     int rc = write_checkpoint(job);
     if (rc == 0)
-        rc = make_durable(job, flags);
+        rc = make_durable(job);
     if (rc == 0)
         publish(job);
     free_job(job);

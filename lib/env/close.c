@@ -15,7 +15,7 @@
 
 #define LOG_LEFT_MAX 32768u /* bytes of log that stay */
 
-static void checkpoint(struct core *core, struct replica *replica, unsigned flags)
+static void checkpoint(struct core *core, struct replica *replica)
 {
     struct qs_txn *txn = calloc(1, sizeof *txn);
     if (txn == NULL || qs_core_space(core, replica) != 0 ||
@@ -26,7 +26,7 @@ static void checkpoint(struct core *core, struct replica *replica, unsigned flag
     txn->id = replica->latest.txn; /* nothing is added, and nobody reads any more */
     txn->redo = NULL;
     qs_space_begin(&core->space);
-    if (qs_checkpoint(core, txn, flags) != 0)
+    if (qs_checkpoint(core, txn) != 0)
         qs_space_rollback(&core->space);
     qs_txn_close(txn);
     free(txn);
@@ -42,7 +42,7 @@ static void seal(struct core *core, struct log *log)
                   log->end.txn, atomic_load(&header->durable));
 }
 
-void qs_core_leave(struct core *core, unsigned flags)
+void qs_core_leave(struct core *core)
 {
     struct lock_header *header = qs_lockfile_header(core->lockfile);
     struct replica *replica = atomic_load(&core->current);
@@ -54,6 +54,6 @@ void qs_core_leave(struct core *core, unsigned flags)
         !qs_lockfile_alone(core->lockfile))
         return;
     if (log->end.position - log->anchor > LOG_LEFT_MAX)
-        checkpoint(core, replica, flags);
+        checkpoint(core, replica);
     seal(core, log);
 }

@@ -161,7 +161,7 @@ int qs_commit(struct qs_env *env, struct qs_txn *txn, struct commit_wait *wait)
         qs_redo_mark_gone(txn->redo, txn->writer->allocated, txn->writer->allocated_count);
     if (rc == 0)
         rc = by_log(core, txn) ? commit_by_log(core, txn, !qs_env_lazy(flags), wait)
-                               : qs_checkpoint(core, txn, flags);
+                               : qs_checkpoint(core, txn);
     if (rc != 0) {
         qs_space_rollback(&core->space);
         return rc;

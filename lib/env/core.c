@@ -86,7 +86,7 @@ int qs_core_open(const struct qs_options *options, struct core **out)
     return rc;
 }
 
-void qs_core_close(struct core *core, unsigned flags)
+void qs_core_close(struct core *core)
 {
     pthread_mutex_lock(&registry_lock);
     if (--core->users == 0) {
@@ -94,7 +94,7 @@ void qs_core_close(struct core *core, unsigned flags)
         while (*link != core)
             link = &(*link)->next;
         *link = core->next;
-        qs_core_leave(core, flags);
+        qs_core_leave(core);
         qs_core_free(core);
     }
     pthread_mutex_unlock(&registry_lock);

@@ -56,8 +56,7 @@ struct core {
 
 /* The core of the file that `options` names, opened or found. Errors as qs_env_open(). */
 int qs_core_open(const struct qs_options *options, struct core **core);
-/* `flags`: those in force in the environment that closes. */
-void qs_core_close(struct core *core, unsigned flags);
+void qs_core_close(struct core *core);
 
 /* Counts the caller in as a user of the newest replica. */
 struct replica *qs_core_use(struct core *core);

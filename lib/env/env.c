@@ -136,7 +136,7 @@ int qs_env_open(const struct qs_options *options, struct qs_env **out)
     return 0;
 
 err_after_core:
-    qs_core_close(env->core, env->open_flags);
+    qs_core_close(env->core);
 err_after_alloc:
     free(env);
     return rc;
@@ -147,7 +147,7 @@ void qs_env_close(struct qs_env *env)
     if (env == NULL)
         return;
     qs_slots_close(env);
-    qs_core_close(env->core, atomic_load(&env->flags));
+    qs_core_close(env->core);
     free(env);
 }
 

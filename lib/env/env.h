@@ -84,6 +84,6 @@ int qs_commit_wait(struct core *core, const struct commit_wait *wait);
 
 /* Writes the transaction's changes, and everything in the log, as the next checkpoint and makes them
  * visible. Errors as qs_commit(). */
-int qs_checkpoint(struct core *core, struct qs_txn *txn, unsigned flags);
+int qs_checkpoint(struct core *core, struct qs_txn *txn);
 
 #endif

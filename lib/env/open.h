@@ -16,9 +16,8 @@ int qs_recover(struct core *core, const struct meta *meta);
 int qs_open_writable(struct core *core, const struct qs_options *options);
 
 /* Called before the last close: shortens or seals the log when this process is the only one that has the
- * file open, and knows its newest state. `flags`: how durable that is to be. Never fails: the log stays
- * then. */
-void qs_core_leave(struct core *core, unsigned flags);
+ * file open, and knows its newest state. Never fails: the log stays then. */
+void qs_core_leave(struct core *core);
 
 /* Closes everything a core has and frees it. */
 void qs_core_free(struct core *core);
