@@ -101,16 +101,26 @@ static int write_again(void *context, uint64_t from, uint64_t *to)
     return rc;
 }
 
+/* Nobody writes another meta page into its place meanwhile: a checkpoint flushes first, and there the
+ * leader of this flush is waited for. */
+static int write_meta(void *context, uint64_t checkpoint)
+{
+    struct core *core = context;
+    struct meta meta;
+    int rc = qs_meta_read_number(core->store, checkpoint, &meta);
+    return rc == 0 ? qs_meta_write(core->store, &meta) : rc == QS_E_NOTFOUND ? 0 : rc;
+}
+
 int qs_flush_wait(struct core *core, uint64_t position, const struct log_segment *segment)
 {
-    const struct group_log log = {write_again, core};
+    const struct group_log log = {write_again, write_meta, core};
     return qs_group_wait(qs_lockfile_header(core->lockfile), core->store->io, core->store->file,
                          position, segment, &log);
 }
 
 int qs_flush_all(struct core *core)
 {
-    const struct group_log log = {write_again, core};
+    const struct group_log log = {write_again, write_meta, core};
     return qs_group_flush_all(qs_lockfile_header(core->lockfile), core->store->io,
                               core->store->file, &log);
 }

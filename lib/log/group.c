@@ -1,6 +1,6 @@
 /* group.c - one flush for all who wait; see group.h.
  *
- * Owns:       header->flush, header->flushes; raises header->durable.
+ * Owns:       header->flush, header->flushes; raises header->durable, clears header->suspect.
  * Invariants: G1 `durable` is raised to what `written` was before the flush began, never further: what
  *             is appended meanwhile may have missed it.
  *             G2 below `full_sync_upto` only a flush of the whole file makes anything durable.
@@ -8,7 +8,8 @@
  *             forgotten by the system, and a later flush would not notice.
  *             G4 every flush of the file is made under the flush mutex, one at a time, and its outcome noted
  *             before the mutex is released: the system tells of a failure once.
- * Locks:      the flush mutex, under none or under the writer mutex; nothing is taken under it.
+ * Locks:      the flush mutex, under none or under the writer mutex; write_again() takes follow_lock under
+ *             it.
  * Source:     own; the shape is the usual one of group commit.
  */
 #ifndef _GNU_SOURCE
@@ -83,7 +84,10 @@ static int flush_written(struct lock_header *header, const struct qs_io_ops *io,
     bool range = segment != NULL && !unsure && durable >= atomic_load(&header->full_sync_upto) &&
                  lies_in(segment, durable, written);
     uint64_t all = written;
+    uint64_t suspect = range ? 0 : atomic_load(&header->suspect);
     int rc = unsure ? log->write_again(log->context, durable, &written) : 0;
+    if (rc == 0 && suspect != 0)
+        rc = log->write_meta(log->context, suspect);
     if (rc == 0)
         rc = range ? io->flush_range(file, qs_log_offset(segment, durable), written - durable)
                    : io->flush(file);
@@ -95,6 +99,8 @@ static int flush_written(struct lock_header *header, const struct qs_io_ops *io,
         rc = QS_E_PANIC;
     else
         qs_group_raise(&header->durable, written);
+    if (rc == 0 && suspect != 0) /* a checkpoint made since is not this one */
+        atomic_compare_exchange_strong(&header->suspect, &suspect, 0);
     return rc;
 }
 

@@ -14,11 +14,13 @@
 /* Initialises the flush mutex: the first opener's, in private memory too. */
 int qs_group_init(struct lock_header *header);
 
-/* Writes what lies between two positions over itself, so that the system has it to write again; *to is
- * lowered where this process knows no further. 0 or errno. For the log of a leader who died: the system may
- * have told him, and nobody else, that it could not write. */
+/* What is written once more before a flush, because the system may have told somebody else, who has died,
+ * that it could not write it. 0 or errno. */
 struct group_log {
+    /* What lies between two positions, over itself; *to is lowered where this process knows no further. */
     int (*write_again)(void *context, uint64_t from, uint64_t *to);
+    /* The meta page of a checkpoint: header->suspect, before a flush of the whole file. */
+    int (*write_meta)(void *context, uint64_t checkpoint);
     void *context;
 };
 
