@@ -39,7 +39,7 @@ enum qs_error {
 enum qs_env_flag {
     QS_RDONLY = 0x1,     /* no write transactions; the file is opened read-only */
     QS_NOSYNC = 0x2,     /* commits do not wait for the disk; changeable */
-    QS_NOMETASYNC = 0x4, /* the last commit may be lost in a power cut; changeable */
+    QS_NOMETASYNC = 0x4, /* allowed to lose the last commit in a power cut; loses none; changeable */
     QS_WRITEMAP = 0x8,   /* the file is extended to the map size when opened */
     QS_MAPASYNC = 0x10,  /* with WRITEMAP, as NOSYNC; changeable */
     QS_NOTLS = 0x20,     /* a reader slot belongs to its transaction, not to its thread */
@@ -91,14 +91,16 @@ struct qs_env_info {
 
 /* ---- environments ---------------------------------------------------------------------------- */
 
-/* Opens, and where QS_RDONLY is not set creates, the files that `options` names. Nothing is loaded.
+/* Opens, and where QS_RDONLY is not set creates, the files that `options` names. Of the data nothing is loaded but
+ * what the log holds.
  * Order: lock file first, then data file; with QS_RDONLY the data file first (it must exist). On
  * failure everything is released again; files created so far stay.
  * Returns errno of open(2) and the like, QS_E_INVALID, QS_E_VERSION_MISMATCH, QS_E_CORRUPTED. */
 int qs_env_open(const struct qs_options *options, struct qs_env **env);
 
-/* Releases everything; never flushes, and waits only for another open or close in this process. Transactions and cursors of the environment must
- * not be used afterwards. NULL is allowed; a forked child may close what it inherited. */
+/* Releases everything. The last to close the file turns a log of more than 32 KiB into a checkpoint; else
+ * nothing is flushed, and nobody waited for but another open or close in this process. Transactions and
+ * cursors of the environment must not be used afterwards. NULL is allowed; a forked child may close what it inherited. */
 void qs_env_close(struct qs_env *env);
 
 /* Sets the map size for this environment, at once; 0 takes the file's. Values below the space in

@@ -11,7 +11,7 @@
  *          M3 an entry that is not loaded is the same in every map array since the map was opened,
  *             whose writer loads what it changes. So each view loads from the array of its own
  *             checkpoint, whose nodes its reader slot keeps from being reused by any process (rule 5).
- * Threads: qs_map_entry() and qs_map_base_at() from any thread, the rest under the writer mutex.
+ * Threads: qs_map_entry() and qs_map_base_at() from any thread, the rest under follow_lock.
  */
 #ifndef QS_CACHE_MAP_H
 #define QS_CACHE_MAP_H

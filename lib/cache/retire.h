@@ -3,7 +3,7 @@
  * Invariant: R1 an item unlinked when transaction `stamp` was the newest visible one is freed only
  *            when every live reader began later, that is, has a snapshot > stamp. Whoever frees has
  *            scanned the reader slots after the unlinking, behind a seq_cst fence.
- * Threads:   under the writer mutex.
+ * Threads:   under the core's follow_lock.
  */
 #ifndef QS_CACHE_RETIRE_H
 #define QS_CACHE_RETIRE_H

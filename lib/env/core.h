@@ -4,7 +4,7 @@
  * Life:    made by the first open of the file in this process, found by (device, inode) by the next,
  *          closed by the last close. A forked child does not find its parent's: it opens anew.
  * Locks:   in the order they are taken: writer mutex (lock file), registry (open and close only),
- *          follow_lock, the floors below.
+ *          flush mutex (lock file), follow_lock, the floors below.
  */
 #ifndef QS_ENV_CORE_H
 #define QS_ENV_CORE_H
