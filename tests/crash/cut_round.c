@@ -48,10 +48,12 @@ static void add_commit(struct cut_round *round, unsigned flags, size_t begun)
 
     if (same && begun == returned)
         return;
-    if (last->returned == SIZE_MAX)
+    if (last->returned == SIZE_MAX) { /* promised with this one, and by its flags */
         last->returned = returned;
+        last->flags = flags;
+    }
     round->commit[round->commit_count++] =
-        (struct commit_mark){round->work.committed, flags, begun, returned};
+        (struct commit_mark){round->work.committed, flags, begun, returned, SIZE_MAX};
 }
 
 static int one_transaction(struct cut_round *round, unsigned flags)
@@ -111,7 +113,7 @@ static int open_anew(struct cut_round *round, size_t begun)
     if (rc != QS_E_KEYEXIST)
         return rc;
     round->commit[round->commit_count++] =
-        (struct commit_mark){work->working, round->flags, begun, SIZE_MAX};
+        (struct commit_mark){work->working, round->flags, begun, SIZE_MAX, SIZE_MAX};
     work->committed = work->working;
     return crash_compare_env(work->env, &work->shape, &work->committed, sentence);
 }
@@ -140,20 +142,36 @@ static int toggle_reader(struct cut_round *round, struct qs_txn **reader)
     return 0;
 }
 
-/* One transaction, and now and then a flush by request. */
-static int one_step(struct cut_round *round, struct qs_txn **reader, unsigned flags)
+/* A flush by request: all that was committed is promised from here on. */
+static int sync_all(struct cut_round *round)
+{
+    struct commit_mark *last = &round->commit[round->commit_count - 1];
+    int rc = qs_env_sync(round->work.env, true);
+
+    if (rc == 0 && last->synced == SIZE_MAX)
+        last->synced = recording_events();
+    return rc;
+}
+
+/* One transaction, and now and then a flush by request. After a fault commits may wait for none. */
+static int one_step(struct cut_round *round, struct qs_txn **reader, unsigned *flags)
 {
     size_t before = recording_events();
-    int rc = one_transaction(round, flags);
+    int rc = one_transaction(round, *flags);
 
+    if (rc == 0 && crash_below(&round->work.random, is_lazy(*flags) ? 4 : 10) == 0)
+        rc = sync_all(round);
     if (rc == EIO && round->faulty) {
         if (*reader != NULL)
             qs_txn_abort(*reader);
         *reader = NULL;
+        *flags = round->flags;
         rc = open_anew(round, before);
+        if (rc == 0 && crash_below(&round->work.random, 2) == 0) {
+            *flags |= QS_NOSYNC;
+            rc = qs_env_set_flags(round->work.env, QS_NOSYNC, true);
+        }
     }
-    if (rc == 0 && !round->faulty && crash_below(&round->work.random, is_lazy(flags) ? 4 : 10) == 0)
-        rc = qs_env_sync(round->work.env, true);
     return rc;
 }
 
@@ -170,7 +188,7 @@ static int do_work(struct cut_round *round)
             recording_fail(1 + crash_below(&round->work.random, 6), FAULT_EIO, false);
         rc = toggle_reader(round, &reader);
         if (rc == 0)
-            rc = one_step(round, &reader, flags);
+            rc = one_step(round, &reader, &flags);
     }
     if (reader != NULL)
         qs_txn_abort(reader);
@@ -210,6 +228,16 @@ static unsigned promised_by_flags(const struct cut_round *round, size_t count)
     return oldest;
 }
 
+/* What qs_env_sync() promised. */
+static unsigned promised_by_syncs(const struct cut_round *round, size_t count)
+{
+    unsigned oldest = round->commit_count - 1;
+
+    while (oldest > 0 && round->commit[oldest].synced > count)
+        oldest--;
+    return oldest;
+}
+
 static void make_promises(struct cut_round *round)
 {
     unsigned flushed = 0;
@@ -234,6 +262,7 @@ static void make_promises(struct cut_round *round)
         promise->opened =
             round->number > 0 || (count >= round->opened && (synced || !is_lazy(round->flags)));
         promise->oldest = max(flushed, promised_by_flags(round, count));
+        promise->oldest = max(promise->oldest, promised_by_syncs(round, count));
         while (promise->newest + 1 < round->commit_count &&
                round->commit[promise->newest + 1].begun < count)
             promise->newest++;
@@ -247,6 +276,7 @@ int cut_round_run(struct cut_round *round, const struct crash_content *start)
     pick_manner(round);
     round->work.committed = *start;
     round->commit[0].content = *start;
+    round->commit[0].synced = SIZE_MAX;
     round->commit_count = 1;
     unlink(round->lock_path);
     recording_start(true);

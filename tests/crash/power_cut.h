@@ -7,7 +7,7 @@
  *               commit with other flags, or of a checkpoint. Until then it may be lost, but what is there
  *               is a commit, and the file is sound (LMDB promises no more than codes for errors).
  * After a flush that failed the medium never hears of what was written before it, unless it is
- * written again: only what commits promise that return later counts from there on.
+ * written again: only what calls promise that return later counts from there on.
  * In every other state the file opens, has no fault, and holds exactly some commit: not older than
  * what is promised, not newer than the last that had begun.
  */
@@ -24,6 +24,7 @@ struct commit_mark {
     unsigned flags;               /* enum qs_env_flag in force */
     size_t begun;                 /* events recorded when its commit was called */
     size_t returned;              /* and when that returned */
+    size_t synced;                /* and when a qs_env_sync() after it did; SIZE_MAX: none */
 };
 
 /* What is known of the cut before which `event` events happened. */
