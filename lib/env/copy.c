@@ -56,18 +56,14 @@ static void extend(struct extent *extent, uint64_t pgno, uint64_t pages)
 }
 
 /* The large values of a record come along. */
-static void extend_by_record(struct extent *extent, const struct log_record *record)
+static int extend_by_record(struct extent *extent, const struct log_record *record)
 {
-    const uint8_t *at = (const uint8_t *)(record + 1);
-    size_t size = record->size - sizeof *record;
-    struct redo_op op;
-    while (qs_redo_next(&at, &size, &op) == 0) {
-        struct large_ref ref;
-        if (op.kind != LOG_OP_LARGE || op.value_size != sizeof ref)
-            continue;
-        memcpy(&ref, op.value, sizeof ref);
+    struct redo_values values = qs_redo_values(record);
+    struct large_ref ref;
+    int rc;
+    while ((rc = qs_redo_next_value(&values, &ref)) == 0)
         extend(extent, ref.pgno, qs_large_pages(ref.size));
-    }
+    return rc == QS_E_NOTFOUND ? 0 : rc;
 }
 
 /* The log up to a snapshot. */
@@ -81,7 +77,7 @@ static int find_extent(struct store *store, const struct meta *meta, txnid_t sna
     while (rc == 0 && log.end.txn < snapshot) {
         rc = qs_log_next(&log, UINT64_MAX, &record);
         if (rc == 0)
-            extend_by_record(extent, record);
+            rc = extend_by_record(extent, record);
     }
     const struct log_segment *tail = qs_log_tail(&log);
     if (rc == 0 && tail != NULL) {

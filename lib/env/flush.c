@@ -28,20 +28,12 @@ static int write_over(struct store *store, uint64_t offset, size_t size)
     return rc;
 }
 
-/* The large values that a record refers to. */
 static int write_values(struct store *store, const struct log_record *record)
 {
-    const uint8_t *at = (const uint8_t *)(record + 1);
-    size_t size = record->size - sizeof *record;
-    struct redo_op op;
+    struct redo_values values = qs_redo_values(record);
+    struct large_ref ref;
     int rc;
-    while ((rc = qs_redo_next(&at, &size, &op)) == 0) {
-        struct large_ref ref;
-        if (op.kind != LOG_OP_LARGE || (op.flags & LOG_OP_GONE) != 0)
-            continue;
-        if (op.value_size != sizeof ref)
-            return QS_CORRUPT();
-        memcpy(&ref, op.value, sizeof ref);
+    while ((rc = qs_redo_next_value(&values, &ref)) == 0) {
         if (qs_store_run(store, ref.pgno, qs_large_pages(ref.size)) == NULL)
             return QS_CORRUPT();
         rc = write_over(store, ref.pgno << QS_PAGE_SHIFT, ref.size);

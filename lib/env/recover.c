@@ -50,18 +50,11 @@ static int find_end(struct recovery *r)
 /* Whether the large values of a record are in the file. */
 static int values_are_there(struct store *store, const struct log_record *record, bool *all)
 {
-    const uint8_t *at = (const uint8_t *)(record + 1);
-    size_t size = record->size - sizeof *record;
-    struct redo_op op;
+    struct redo_values values = qs_redo_values(record);
+    struct large_ref ref;
     int rc;
     *all = true;
-    while ((rc = qs_redo_next(&at, &size, &op)) == 0) {
-        struct large_ref ref;
-        if (op.kind != LOG_OP_LARGE || (op.flags & LOG_OP_GONE) != 0)
-            continue;
-        if (op.value_size != sizeof ref)
-            return QS_CORRUPT();
-        memcpy(&ref, op.value, sizeof ref);
+    while ((rc = qs_redo_next_value(&values, &ref)) == 0) {
         const uint8_t *bytes = qs_store_run(store, ref.pgno, qs_large_pages(ref.size));
         if (bytes == NULL || qs_crc32c(0, bytes, ref.size) != ref.checksum)
             *all = false;

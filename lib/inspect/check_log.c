@@ -22,20 +22,13 @@ static void expect_free(struct check *check, uint64_t pgno, uint64_t pages, cons
     }
 }
 
-static void check_operations(struct check *check, const struct log_record *record)
+static void check_values(struct check *check, const struct log_record *record)
 {
-    const uint8_t *at = (const uint8_t *)(record + 1);
-    size_t size = record->size - sizeof *record;
-    struct redo_op op;
+    struct redo_values values = qs_redo_values(record);
+    struct large_ref ref;
     int rc;
-    while ((rc = qs_redo_next(&at, &size, &op)) == 0) {
-        struct large_ref ref;
-        if (op.kind != LOG_OP_LARGE || op.value_size != sizeof ref)
-            continue;
-        memcpy(&ref, op.value, sizeof ref);
-        if ((op.flags & LOG_OP_GONE) == 0)
-            expect_free(check, ref.pgno, qs_large_pages(ref.size), "in a large value");
-    }
+    while ((rc = qs_redo_next_value(&values, &ref)) == 0)
+        expect_free(check, ref.pgno, qs_large_pages(ref.size), "in a large value");
     if (rc != QS_E_NOTFOUND)
         qs_check_fault(check, "the record of transaction %llu makes no sense",
                        (unsigned long long)record->txn);
@@ -53,7 +46,7 @@ void qs_check_log(struct check *check)
                  : QS_E_CORRUPTED;
     while (rc == 0 && (rc = qs_log_next(&log, UINT64_MAX, &record)) == 0)
         if (record->kind == LOG_TXN)
-            check_operations(check, record);
+            check_values(check, record);
     for (size_t i = 1; i < log.end.segments; i++)
         expect_free(check, log.segment[i].pgno, log.segment[i].pages, "in a segment");
     if (rc == QS_E_NOTFOUND && qs_log_lost(&log))

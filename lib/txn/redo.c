@@ -122,6 +122,21 @@ int qs_redo_next(const uint8_t **bytes, size_t *size, struct redo_op *out)
     return 0;
 }
 
+int qs_redo_next_value(struct redo_values *values, struct large_ref *ref)
+{
+    struct redo_op op;
+    int rc;
+    while ((rc = qs_redo_next(&values->at, &values->size, &op)) == 0) {
+        if (op.kind != LOG_OP_LARGE || (op.flags & LOG_OP_GONE) != 0)
+            continue;
+        if (op.value_size != sizeof *ref)
+            return QS_CORRUPT();
+        memcpy(ref, op.value, sizeof *ref);
+        return 0;
+    }
+    return rc;
+}
+
 static int by_page(const void *a, const void *b)
 {
     const struct pending_run *x = a, *y = b;

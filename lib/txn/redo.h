@@ -77,4 +77,16 @@ struct redo_op {
  * end, QS_E_CORRUPTED. */
 int qs_redo_next(const uint8_t **bytes, size_t *size, struct redo_op *op);
 
+/* The large values that a record's transaction has left in the file. */
+struct redo_values {
+    const uint8_t *at; /* the operations not looked at yet */
+    size_t size;       /* bytes of them */
+};
+static inline struct redo_values qs_redo_values(const struct log_record *record)
+{
+    return (struct redo_values){(const uint8_t *)(record + 1), record->size - sizeof *record};
+}
+/* The next of them: QS_E_NOTFOUND at the end, QS_E_CORRUPTED. */
+int qs_redo_next_value(struct redo_values *values, struct large_ref *ref);
+
 #endif
