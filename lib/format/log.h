@@ -44,7 +44,8 @@ struct log_record {
     txnid_t txn;       /* LOG_TXN: its number; others: that of the newest transaction before */
     uint64_t durable; /* position up to which the log was known to be durable when it was written */
     uint32_t size;    /* bytes, this header included; a multiple of 8 */
-    uint32_t kind;    /* enum log_kind */
+    uint8_t kind;     /* enum log_kind */
+    uint8_t salt[3];  /* random, another for each opening: no record of two time lines is equal */
 };
 static_assert(sizeof(struct log_record) == 48, "log record");
 
@@ -84,9 +85,10 @@ enum log_op_flag {
         1, /* LOG_OP_LARGE: the same transaction gave the run back later on, so other things
                            may lie there */
     LOG_OP_CURRENT = 2, /* LOG_OP_PUT, with duplicates: the value replaces the only one there is */
-    LOG_OP_REFUSED = 8, /* LOG_OP_PUT, with duplicates: QS_APPENDDUP was refused, which can turn a single
+    LOG_OP_REFUSED =
+        8, /* LOG_OP_PUT, with duplicates: QS_APPENDDUP was refused, which can turn a single
                            value into a set of one */
-    LOG_OP_PAIR = 4,    /* LOG_OP_DELETE, with duplicates: only this value */
+    LOG_OP_PAIR = 4, /* LOG_OP_DELETE, with duplicates: only this value */
 };
 
 struct log_op {
