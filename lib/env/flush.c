@@ -59,7 +59,15 @@ static int write_values_of(struct store *store, const uint8_t *bytes, uint64_t s
     return rc;
 }
 
-int qs_flush_write_again(struct store *store, const struct log *log, uint64_t from, uint64_t to)
+/* Nothing of a segment is durable before its first record is, the zeros behind that not either. While others
+ * may append, only the records can be written over. */
+static int write_segment(struct store *store, const struct log_segment *segment)
+{
+    return write_over(store, segment->pgno << QS_PAGE_SHIFT, segment->pages << QS_PAGE_SHIFT);
+}
+
+int qs_flush_write_again(struct store *store, const struct log *log, uint64_t from, uint64_t to,
+                         bool alone)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < log->end.segments; i++) {
@@ -75,7 +83,9 @@ int qs_flush_write_again(struct store *store, const struct log *log, uint64_t fr
             return EIO;
         uint64_t offset = qs_log_offset(segment, start);
         rc = write_values_of(store, qs_store_map(store)->base + offset, end - start);
-        if (rc == 0)
+        if (rc == 0 && alone && i > 0 && segment->position >= from)
+            rc = write_segment(store, segment);
+        else if (rc == 0)
             rc = write_over(store, offset, (size_t)(end - start));
     }
     return rc;
@@ -88,7 +98,7 @@ static int write_again(void *context, uint64_t from, uint64_t *to)
     const struct log *log = &atomic_load(&core->current)->log;
     if (*to > log->end.position)
         *to = log->end.position > from ? log->end.position : from;
-    int rc = qs_flush_write_again(core->store, log, from, *to);
+    int rc = qs_flush_write_again(core->store, log, from, *to, false);
     pthread_mutex_unlock(&core->follow_lock);
     return rc;
 }

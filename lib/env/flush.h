@@ -11,7 +11,8 @@ int qs_flush_wait(struct core *core, uint64_t position, const struct log_segment
 int qs_flush_all(struct core *core);
 
 /* Writes the records between two former ends of a log over themselves, and the large values that they
- * refer to. */
-int qs_flush_write_again(struct store *store, const struct log *log, uint64_t from, uint64_t to);
+ * refer to. `alone`: nobody else appends, and segments of which nothing was durable are written whole. */
+int qs_flush_write_again(struct store *store, const struct log *log, uint64_t from, uint64_t to,
+                         bool alone);
 
 #endif

@@ -84,7 +84,7 @@ static int accept_tail(struct recovery *r)
         }
     }
     if (rc == 0 && !store->read_only)
-        rc = qs_flush_write_again(store, &r->log, r->attested, r->end.position);
+        rc = qs_flush_write_again(store, &r->log, r->attested, r->end.position, true);
     return rc == QS_E_NOTFOUND ? QS_CORRUPT() : rc;
 }
 

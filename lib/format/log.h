@@ -44,7 +44,8 @@ struct log_record {
     txnid_t txn;       /* LOG_TXN: its number; others: that of the newest transaction before */
     uint64_t durable; /* position up to which the log was known to be durable when it was written */
     uint32_t size;    /* bytes, this header included; a multiple of 8 */
-    uint32_t kind;    /* enum log_kind */
+    uint8_t kind;     /* enum log_kind */
+    uint8_t salt[3];  /* random, another for each opening: no record of two time lines is equal */
 };
 static_assert(sizeof(struct log_record) == 48, "log record");
 

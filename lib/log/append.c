@@ -11,9 +11,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
-#define CLEAR_PIECE_BYTES                                                                          \
-    65536u /* small folios: a later flush writes what changed, not much more */
+/* Small folios: a later flush writes what changed, and no more. */
+#define CLEAR_PIECE_BYTES QS_PAGE_BYTES
 
 /* Bytes of the last segment behind the end. */
 static uint64_t room(const struct log *log)
@@ -45,6 +46,9 @@ int qs_log_clear_run(const struct qs_io_ops *io, struct qs_io_file *file, uint64
 static int put_record(struct log *log, const struct qs_io_ops *io, struct qs_io_file *file,
                       struct log_record *record)
 {
+    if (!log->salted)
+        log->salted = getrandom(log->salt, sizeof log->salt, GRND_NONBLOCK) > 0;
+    memcpy(record->salt, log->salt, sizeof record->salt);
     record->previous = log->end.checksum;
     record->position = log->end.position;
     record->checksum = qs_hash64(0, &record->previous, record->size - sizeof record->checksum);
@@ -87,7 +91,7 @@ int qs_log_append(struct log *log, const struct qs_io_ops *io, struct qs_io_file
     record->txn = txn;
     record->durable = durable;
     record->size = (uint32_t)size;
-    record->kind = kind;
+    record->kind = (uint8_t)kind;
     return put_record(log, io, file, record);
 }
 

@@ -37,7 +37,9 @@ struct log {
     uint64_t anchor;             /* position it begins at */
     uint64_t checkpoint;         /* number of the checkpoint it follows */
     struct log_end end;
-    bool sealed; /* the last record is a LOG_SEAL */
+    bool salted;     /* `salt` has been drawn */
+    uint8_t salt[3]; /* of the records written (struct log_record) */
+    bool sealed;     /* the last record is a LOG_SEAL */
     /* Bytes of a page run, NULL when the file has no such pages. They stay where they are. */
     const uint8_t *(*run)(struct store *store, uint64_t pgno, uint64_t pages);
     struct store *store; /* for `run` */

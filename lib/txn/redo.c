@@ -151,7 +151,8 @@ void qs_redo_mark_gone(struct redo *redo, struct pending_run *runs, size_t count
     struct redo_op op = {.kind = LOG_OP_TREE};
     if (redo->off)
         return;
-    qsort(runs, count, sizeof *runs, by_page);
+    if (count > 0) /* else there may be no array at all */
+        qsort(runs, count, sizeof *runs, by_page);
     for (size_t i = 0; i < count; i++)
         runs[i].freed = 0; /* unused as yet: place in the buffer of the last value that lies here */
     for (const uint8_t *start = at; qs_redo_next(&at, &size, &op) == 0; start = at) {
@@ -161,7 +162,7 @@ void qs_redo_mark_gone(struct redo *redo, struct pending_run *runs, size_t count
             continue;
         memcpy(&ref, op.value, sizeof ref);
         struct pending_run key = {.pgno = ref.pgno}, *run;
-        run = bsearch(&key, runs, count, sizeof *runs, by_page);
+        run = count > 0 ? bsearch(&key, runs, count, sizeof *runs, by_page) : NULL;
         header->flags = run == NULL ? LOG_OP_GONE : 0;
         if (run != NULL && run->freed != 0)
             ((struct log_op *)(void *)(redo->bytes + run->freed))->flags = LOG_OP_GONE;
