@@ -37,13 +37,14 @@ enum qs_error {
 
 /* Environment flags; the meaning is LMDB's for the flag of the same name. */
 enum qs_env_flag {
-    QS_RDONLY = 0x1,     /* no write transactions; the file is opened read-only */
-    QS_NOSYNC = 0x2,     /* commits do not wait for the disk; changeable */
-    QS_NOMETASYNC = 0x4, /* allowed to lose the last commit in a power cut; loses none; changeable */
-    QS_WRITEMAP = 0x8,   /* the file is extended to the map size when opened */
-    QS_MAPASYNC = 0x10,  /* with WRITEMAP, as NOSYNC; changeable */
-    QS_NOTLS = 0x20,     /* a reader slot belongs to its transaction, not to its thread */
-    QS_NOLOCK = 0x40,    /* no lock file: the caller does all locking */
+    QS_RDONLY = 0x1, /* no write transactions; the file is opened read-only */
+    QS_NOSYNC = 0x2, /* commits do not wait for the disk; changeable */
+    QS_NOMETASYNC =
+        0x4,            /* allowed to lose the last commit in a power cut; loses none; changeable */
+    QS_WRITEMAP = 0x8,  /* the file is extended to the map size when opened */
+    QS_MAPASYNC = 0x10, /* with WRITEMAP, as NOSYNC; changeable */
+    QS_NOTLS = 0x20,    /* a reader slot belongs to its transaction, not to its thread */
+    QS_NOLOCK = 0x40,   /* no lock file: the caller does all locking */
     QS_NORDAHEAD = 0x80, /* advise random access */
 };
 
