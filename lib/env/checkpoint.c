@@ -354,23 +354,13 @@ static int finish_meta(struct job *job)
     return 0;
 }
 
-/* The first flush makes the state before this one durable as well, if its meta page is among what is
- * flushed. After a flush that failed the system may hold that page and never write it again, so whoever
- * does not know how it came to be there writes it once more, as it is. */
+/* The first flush makes the state before this one durable as well. */
 static int flush_pages(struct job *job)
 {
-    struct core *core = job->core;
-    struct lock_header *header = qs_lockfile_header(core->lockfile);
-    struct meta old = job->txn->replica->meta;
-    uint64_t suspect = atomic_load(&header->suspect);
-    int rc = suspect != 0 ? qs_meta_write(core->store, &old) : 0;
+    int rc = qs_flush_all(job->core);
     if (rc == 0)
-        rc = qs_flush_all(core);
-    if (rc != 0)
-        return rc;
-    qs_commit_trust(header, suspect);
-    qs_core_durable(core, old.checkpoint);
-    return 0;
+        qs_core_durable(job->core, job->txn->replica->meta.checkpoint);
+    return rc;
 }
 
 /* Flush, meta page, flush, whatever the flags: so the pages this checkpoint releases can be used by the next

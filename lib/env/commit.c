@@ -83,19 +83,14 @@ static int make_room(struct core *core, struct replica *replica, size_t size, bo
 }
 
 /* Writes the record. What is not durable by a flush of the log's range says so first. */
-static int append(struct core *core, struct qs_txn *txn, uint64_t suspect)
+static int append(struct core *core, struct qs_txn *txn)
 {
     struct lock_header *header = qs_lockfile_header(core->lockfile);
     struct log *log = &txn->replica->log;
     struct redo *redo = txn->redo;
-    bool full_sync = txn->writer->allocated_count > 0;
-    int rc = 0;
-    if (suspect != 0) {
-        rc = qs_meta_write(core->store, &txn->replica->meta);
-        full_sync = true;
-    }
-    if (rc == 0)
-        rc = make_room(core, txn->replica, redo->size, &full_sync);
+    /* A suspect meta page is written again by who flushes the whole file (log/group.c). */
+    bool full_sync = txn->writer->allocated_count > 0 || atomic_load(&header->suspect) != 0;
+    int rc = make_room(core, txn->replica, redo->size, &full_sync);
     if (rc == 0)
         rc = qs_log_append(log, core->store->io, core->store->file,
                            (struct log_record *)(void *)redo->bytes, redo->size, LOG_TXN, txn->id,
@@ -113,10 +108,9 @@ static int commit_by_log(struct core *core, struct qs_txn *txn, bool durable,
     struct publication publication = {.place = NULL};
     pthread_mutex_lock(&core->follow_lock);
     struct log_end before = log->end;
-    uint64_t suspect = durable ? atomic_load(&header->suspect) : 0;
     int rc = qs_publish_prepare(&publication, txn);
     if (rc == 0)
-        rc = append(core, txn, suspect);
+        rc = append(core, txn);
     QS_HOOK("commit.appended");
     if (rc != 0) {
         log->end = before;
@@ -130,7 +124,7 @@ static int commit_by_log(struct core *core, struct qs_txn *txn, bool durable,
     core->space_segments = log->end.segments;
     QS_HOOK("commit.linked");
     if (durable)
-        *wait = (struct commit_wait){txn->id, log->end.position, suspect, *qs_log_tail(log)};
+        *wait = (struct commit_wait){txn->id, log->end.position, *qs_log_tail(log)};
     else
         qs_group_raise(&header->visible, txn->id);
 out:
@@ -177,14 +171,7 @@ void qs_commit_seen(struct core *core, const struct replica *replica, struct com
     struct lock_header *header = qs_lockfile_header(core->lockfile);
     const struct log_segment *tail = qs_log_tail(&replica->log);
     if (tail != NULL && replica->latest.txn > atomic_load(&header->visible))
-        *wait = (struct commit_wait){replica->latest.txn, replica->log.end.position, 0, *tail};
-}
-
-void qs_commit_trust(struct lock_header *header, uint64_t suspect)
-{
-    /* A checkpoint made since is none of ours. */
-    if (suspect != 0)
-        atomic_compare_exchange_strong(&header->suspect, &suspect, 0);
+        *wait = (struct commit_wait){replica->latest.txn, replica->log.end.position, *tail};
 }
 
 int qs_commit_wait(struct core *core, const struct commit_wait *wait)
@@ -196,6 +183,5 @@ int qs_commit_wait(struct core *core, const struct commit_wait *wait)
     QS_HOOK("commit.durable");
     qs_group_raise(&header->visible, wait->txn);
     QS_HOOK("commit.visible");
-    qs_commit_trust(header, wait->suspect);
     return 0;
 }

@@ -59,7 +59,6 @@ int qs_write_end(struct qs_env *env, struct qs_txn *txn, bool commit);
 struct commit_wait {
     txnid_t txn;                /* its number; 0: nothing is to be waited for */
     uint64_t position;          /* end of its record in the log */
-    uint64_t suspect;           /* checkpoint whose meta page was written again before it, or 0 */
     struct log_segment segment; /* where the record is */
 };
 
@@ -73,9 +72,6 @@ int qs_commit(struct qs_env *env, struct qs_txn *txn, struct commit_wait *wait);
 /* A write transaction that ends without a commit of its own may have seen one that readers do not see yet,
  * whose committer is still at it, or was killed: waits for that, so that what was seen stays seen. */
 void qs_commit_seen(struct core *core, const struct replica *replica, struct commit_wait *wait);
-
-/* The meta page of checkpoint `suspect` (0: none) was written again and flushed. */
-void qs_commit_trust(struct lock_header *header, uint64_t suspect);
 
 /* Waits until the commit is as durable as promised, and lets readers see it. */
 int qs_commit_wait(struct core *core, const struct commit_wait *wait);
