@@ -3,8 +3,8 @@
  * A chain is complete: it begins with the page as it was before (txn 0; nothing for a new page id),
  * and loses only what nobody can ask for. So readers never need the map entry's base word while there
  * is a head (M2).
- * Invariants: C1 a version v below a newer one n is unlinked only when no live snapshot lies in
- *             [v.txn, n.txn) and n.txn is visible, so that none can come.
+ * Invariants: C1 a version v below a newer one n is unlinked only when no live reader sees v but not n,
+ *             and none can come: n is visible, in a checkpoint that is in force.
  */
 #include "cache/cache.h"
 
@@ -32,27 +32,53 @@ void qs_cache_close(struct cache *cache)
     qs_map_close(&cache->map);
     free(cache->chained);
     free(cache->dirty);
-    cache->chained = cache->dirty = NULL;
+    free(cache->placing);
+    cache->chained = cache->dirty = cache->placing = NULL;
 }
 
-static struct version *version_of_word(uint64_t word, txnid_t txn)
+static struct version *version_of_word(uint64_t word)
 {
     bool is_free = (word & MAP_WORD_FREE) != 0;
     struct version *v = qs_version_new(is_free ? VERSION_UNUSED : VERSION_CLEAN, 0);
-    if (v != NULL) {
-        v->txn = txn;
+    if (v != NULL)
         v->base = is_free ? 0 : word & MAP_WORD_PGNO;
-    }
     return v;
 }
 
-int qs_cache_prepare(struct cache *cache, struct placement *placement, size_t count, txnid_t txn)
+/* A delta holds whatever was touched since the page below was written, so it says the same over any page
+ * written since (rule 3). */
+static struct version *delta_over(const struct version *from, uint64_t word)
+{
+    struct version *v = qs_version_new(VERSION_DELTA, from->page_bytes);
+    if (v == NULL)
+        return NULL;
+    v->base = word & MAP_WORD_PGNO;
+    v->merged_bytes = from->merged_bytes;
+    v->merged_count = from->merged_count;
+    memcpy(v->page, from->page, from->page_bytes);
+    return v;
+}
+
+/* What stands for a page that a checkpoint wrote as of transaction `as_of`. */
+static int prepare_fresh(struct placement *place, const struct version *head, txnid_t as_of)
+{
+    if (head == NULL || head->txn <= as_of)
+        place->fresh = version_of_word(place->word);
+    else if (head->kind == VERSION_DELTA)
+        place->fresh = delta_over(head, place->word);
+    else
+        return 0; /* needs no page below */
+    return place->fresh != NULL ? 0 : ENOMEM;
+}
+
+int qs_cache_prepare(struct cache *cache, struct placement *placement, size_t count, txnid_t as_of)
 {
     int rc = qs_vector_reserve((void **)&cache->chained, &cache->chained_capacity,
                                cache->chained_count + count, sizeof *cache->chained);
-    if (rc == 0)
+    if (rc == 0) /* with those that qs_cache_not_placed() may bring back */
         rc = qs_vector_reserve((void **)&cache->dirty, &cache->dirty_capacity,
-                               cache->dirty_count + count, sizeof *cache->dirty);
+                               cache->dirty_count + count + cache->placing_count,
+                               sizeof *cache->dirty);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct placement *place = &placement[i];
         struct map_entry *entry;
@@ -60,13 +86,13 @@ int qs_cache_prepare(struct cache *cache, struct placement *placement, size_t co
         if (rc != 0)
             break;
         uint64_t word = atomic_load_explicit(&entry->base, memory_order_relaxed);
-        bool has_chain = atomic_load_explicit(&entry->head, memory_order_relaxed) != NULL;
+        const struct version *head = atomic_load_explicit(&entry->head, memory_order_relaxed);
         if (place->own == NULL)
-            place->fresh = version_of_word(place->word, txn);
-        place->bottom = has_chain || word == 0 ? NULL : version_of_word(word, 0);
-        if ((place->own == NULL && place->fresh == NULL) ||
-            (place->bottom == NULL && !has_chain && word != 0))
-            rc = ENOMEM;
+            rc = prepare_fresh(place, head, as_of);
+        if (rc == 0 && head == NULL && word != 0) {
+            place->bottom = version_of_word(word);
+            rc = place->bottom != NULL ? 0 : ENOMEM;
+        }
     }
     return rc;
 }
@@ -85,7 +111,7 @@ static void shorten(struct cache *cache, struct version *newer, txnid_t newest, 
 {
     struct version *v;
     while ((v = atomic_load_explicit(&newer->older, memory_order_relaxed)) != NULL) {
-        if (newer->txn > live.visible || qs_live_any(live, v->txn, newer->txn)) {
+        if (!qs_live_all_past(live, qs_version_stamp(v), qs_version_stamp(newer))) {
             newer = v;
             continue;
         }
@@ -102,51 +128,115 @@ static bool is_dirty(const struct version *head)
     return head != NULL && head->kind != VERSION_CLEAN && head->kind != VERSION_UNUSED;
 }
 
-static void publish_one(struct cache *cache, struct placement *place, txnid_t txn, struct live live)
+/* Links `fresh` as the newest version; what is below is shortened. */
+static void link_version(struct cache *cache, struct placement *place, struct map_entry *entry,
+                         struct version *fresh, struct stamp stamp, struct live live)
 {
-    struct map_entry *entry;
-    int rc = qs_map_entry(&cache->map, place->pid, &entry);
-    assert(rc == 0); /* its chunk exists since qs_cache_prepare() */
-    (void)rc;
     struct version *head = atomic_load_explicit(&entry->head, memory_order_relaxed);
-    bool was_dirty = is_dirty(head);
     if (head == NULL)
         head = place->bottom;
     else
-        shorten(cache, head, txn, live);
-    struct version *fresh = place->own != NULL ? place->own : place->fresh;
-    fresh->txn = txn;
+        shorten(cache, head, stamp.txn, live);
+    fresh->txn = stamp.txn;
+    fresh->checkpoint = stamp.checkpoint;
     atomic_store_explicit(&fresh->older, head, memory_order_relaxed);
     if (place->pid >= cache->map.head_end)
         cache->map.head_end = place->pid + 1;
     /* release, head before base: M2 */
     atomic_store_explicit(&entry->head, fresh, memory_order_release);
+}
+
+static void publish_one(struct cache *cache, struct placement *place, struct stamp stamp,
+                        struct live live)
+{
+    struct map_entry *entry;
+    int rc = qs_map_entry(&cache->map, place->pid, &entry);
+    assert(rc == 0); /* its chunk exists since qs_cache_prepare() */
+    (void)rc;
+    const struct version *head = atomic_load_explicit(&entry->head, memory_order_relaxed);
+    bool listed = is_dirty(head) && head->txn > cache->placing_as_of;
+    struct version *fresh = place->own != NULL ? place->own : place->fresh;
+    if (fresh != NULL)
+        link_version(cache, place, entry, fresh, stamp, live);
     if (place->own == NULL) {
         uint64_t verified = (place->word & MAP_WORD_FREE) != 0 ? 0 : MAP_WORD_VERIFIED;
         atomic_store_explicit(&entry->base, place->word | verified, memory_order_release);
-        cache->chained[cache->chained_count++] = place->pid;
-    } else if (!was_dirty) {
+        if (fresh != NULL && !is_dirty(fresh)) {
+            cache->chained[cache->chained_count++] = place->pid;
+            cache->trim_left++;
+        }
+    } else if (!listed) {
         cache->dirty[cache->dirty_count++] = place->pid;
     }
     place->own = place->fresh = place->bottom = NULL;
 }
 
-void qs_cache_publish(struct cache *cache, struct placement *placement, size_t count, txnid_t txn,
-                      struct live live)
+void qs_cache_publish(struct cache *cache, struct placement *placement, size_t count,
+                      struct stamp stamp, struct live live)
 {
     for (size_t i = 0; i < count; i++)
-        publish_one(cache, &placement[i], txn, live);
+        publish_one(cache, &placement[i], stamp, live);
+}
+
+int qs_cache_placing(struct cache *cache, txnid_t as_of)
+{
+    pageid_t *fresh = NULL;
+    size_t capacity = 0;
+    assert(cache->placing == NULL);
+    int rc =
+        qs_vector_reserve((void **)&fresh, &capacity, cache->dirty_count + 1, sizeof *cache->dirty);
+    if (rc != 0)
+        return rc;
+    cache->placing = cache->dirty != NULL ? cache->dirty : fresh;
+    cache->placing_count = cache->dirty_count;
+    cache->placing_as_of = as_of;
+    cache->trim_left = cache->chained_count; /* those dirty again leave before they are added anew */
+    if (cache->dirty == NULL)
+        return 0; /* nothing has ever been dirty */
+    cache->dirty = fresh;
+    cache->dirty_capacity = capacity;
+    cache->dirty_count = 0;
+    return 0;
 }
 
 void qs_cache_placed(struct cache *cache)
 {
-    cache->dirty_count = 0;
-    cache->trimmed_count = 0;
+    free(cache->placing);
+    cache->placing = NULL;
+    cache->placing_count = 0;
+    cache->placing_as_of = 0;
+}
+
+void qs_cache_not_placed(struct cache *cache)
+{
+    for (size_t i = 0; i < cache->placing_count; i++) {
+        struct map_entry *entry;
+        pageid_t pid = cache->placing[i];
+        if (qs_map_entry(&cache->map, pid, &entry) != 0)
+            continue; /* cannot be: a dirty page has an entry */
+        /* What was changed since is listed again already. */
+        const struct version *head = atomic_load_explicit(&entry->head, memory_order_relaxed);
+        if (head->txn <= cache->placing_as_of)
+            cache->dirty[cache->dirty_count++] = pid;
+    }
+    qs_cache_placed(cache);
+}
+
+struct version *qs_cache_version(struct cache *cache, pageid_t pid, txnid_t as_of)
+{
+    struct map_entry *entry;
+    if (qs_map_entry(&cache->map, pid, &entry) != 0)
+        return NULL;
+    /* relaxed: only the writer links, and it is who asks */
+    struct version *v = atomic_load_explicit(&entry->head, memory_order_relaxed);
+    while (v != NULL && v->txn > as_of)
+        v = atomic_load_explicit(&v->older, memory_order_relaxed);
+    return v;
 }
 
 /* Shortens one chain; true when the list need not remember it: nothing is left of it and readers use
  * the map entry alone, or the page is dirty again, which the other list remembers. */
-static bool collapse(struct cache *cache, pageid_t pid, txnid_t newest, txnid_t oldest,
+static bool collapse(struct cache *cache, pageid_t pid, txnid_t newest, struct stamp oldest,
                      struct live live)
 {
     struct map_entry *entry;
@@ -156,7 +246,7 @@ static bool collapse(struct cache *cache, pageid_t pid, txnid_t newest, txnid_t 
     if (head == NULL || is_dirty(head))
         return true;
     shorten(cache, head, newest, live);
-    if (oldest < head->txn || live.visible < head->txn ||
+    if (!qs_stamp_seen(qs_version_stamp(head), oldest) ||
         atomic_load_explicit(&head->older, memory_order_relaxed) != NULL)
         return false;
     /* release: the base word it uncovers was stored before (publish_one) */
@@ -165,27 +255,35 @@ static bool collapse(struct cache *cache, pageid_t pid, txnid_t newest, txnid_t 
     return true;
 }
 
-static txnid_t oldest_of(struct live live)
+/* What everybody sees who reads now or later. */
+static struct stamp oldest_of(struct live live)
 {
-    txnid_t oldest = QS_TXNID_NONE;
-    for (size_t i = 0; i < live.count; i++)
-        if (live.snapshot[i] < oldest)
-            oldest = live.snapshot[i];
+    struct stamp oldest = live.newest;
+    for (size_t i = 0; i < live.count; i++) {
+        if (live.snapshot[i] < oldest.txn)
+            oldest.txn = live.snapshot[i];
+        if (live.checkpoint[i] < oldest.checkpoint)
+            oldest.checkpoint = live.checkpoint[i];
+    }
     return oldest;
 }
 
-void qs_cache_trim(struct cache *cache, txnid_t newest, struct live live)
+void qs_cache_trim(struct cache *cache, txnid_t newest, struct live live, size_t most)
 {
-    txnid_t oldest = oldest_of(live);
+    struct stamp oldest = oldest_of(live);
     /* First, since the scan behind `live` came after these were unlinked (R1), but before what is
      * unlinked below. */
-    qs_retire_run(&cache->retire, oldest);
-    size_t from = oldest == cache->trimmed_for ? cache->trimmed_count : 0;
-    size_t kept = from;
-    for (size_t i = from; i < cache->chained_count; i++)
-        if (!collapse(cache, cache->chained[i], newest, oldest, live))
-            cache->chained[kept++] = cache->chained[i];
-    cache->chained_count = kept;
-    cache->trimmed_for = oldest;
-    cache->trimmed_count = kept;
+    qs_retire_run(&cache->retire, live.count > 0 ? oldest.txn : QS_TXNID_NONE);
+    if (oldest.txn != cache->trim_for.txn || oldest.checkpoint != cache->trim_for.checkpoint)
+        cache->trim_left = cache->chained_count;
+    cache->trim_for = oldest;
+    for (; most > 0 && cache->trim_left > 0; most--, cache->trim_left--) {
+        if (cache->trim_at >= cache->chained_count)
+            cache->trim_at = 0;
+        pageid_t *pid = &cache->chained[cache->trim_at];
+        if (collapse(cache, *pid, newest, oldest, live))
+            *pid = cache->chained[--cache->chained_count];
+        else
+            cache->trim_at++;
+    }
 }

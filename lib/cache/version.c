@@ -15,6 +15,7 @@ struct version *qs_version_new(enum version_kind kind, size_t page_bytes)
         return NULL;
     atomic_init(&version->older, NULL);
     version->txn = 0;
+    version->checkpoint = 0;
     version->base = 0;
     version->kind = (uint16_t)kind;
     version->page_bytes = (uint16_t)rounded;

@@ -7,6 +7,10 @@
  *   VERSION_FREED   the page id is not in use from this transaction on
  *   VERSION_UNUSED  the same, and the newest checkpoint says so too
  * A published version never changes (rule 1) but for `older`, which the writer may shorten.
+ *
+ * A checkpoint of transaction t comes into force later, at transaction L. What it wrote of a page is linked
+ * as a version of L that only its own readers see, {L, checkpoint}: for a reader of an older checkpoint
+ * nobody keeps the new file page, for one of the new checkpoint nobody keeps the old one.
  */
 #ifndef QS_CACHE_VERSION_H
 #define QS_CACHE_VERSION_H
@@ -14,6 +18,7 @@
 #include "format/page.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 enum version_kind { VERSION_DELTA, VERSION_WHOLE, VERSION_CLEAN, VERSION_FREED, VERSION_UNUSED };
 
@@ -21,6 +26,8 @@ struct version {
     _Atomic(struct version *) older; /* the version before; NULL: the page did not exist before, or
                                         nobody can ask for what it was */
     txnid_t txn;                     /* transaction that made it */
+    uint64_t checkpoint;   /* who uses an older checkpoint does not see it: it says the same as the
+                              one below, in pages that this checkpoint wrote. 0: anybody may */
     pgno_t base;           /* DELTA: the file page below; CLEAN: the page itself; else 0 */
     uint16_t kind;         /* enum version_kind */
     uint16_t page_bytes;   /* room for `page`, 0 for all others */
@@ -28,6 +35,23 @@ struct version {
     uint16_t merged_count; /* entries they have together, tombstones not counted */
     struct page page[];    /* DELTA and WHOLE */
 };
+
+/* What decides who sees a version. Down a chain neither part grows. */
+struct stamp {
+    txnid_t txn;
+    uint64_t checkpoint;
+};
+
+static inline struct stamp qs_version_stamp(const struct version *version)
+{
+    return (struct stamp){version->txn, version->checkpoint};
+}
+
+/* Whether a reader of snapshot and checkpoint `by` sees what is stamped `of`. */
+static inline bool qs_stamp_seen(struct stamp of, struct stamp by)
+{
+    return of.txn <= by.txn && of.checkpoint <= by.checkpoint;
+}
 
 /* Allocates a version with a page of at least `page_bytes` (rounded up to a size class); kind,
  * older and txn are the caller's to set. NULL when there is no memory. */

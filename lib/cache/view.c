@@ -69,7 +69,7 @@ static int image_of_version(const struct view *view, const struct version *v, st
 static int image_of_chain(const struct view *view, const struct version *v, struct image *image)
 {
     for (;;) {
-        if (v->txn <= view->snapshot)
+        if (qs_stamp_seen(qs_version_stamp(v), (struct stamp){view->snapshot, view->checkpoint}))
             return image_of_version(view, v, image);
         /* acquire: pairs with the writer's release when it shortens the chain */
         const struct version *older = atomic_load_explicit(&v->older, memory_order_acquire);

@@ -14,6 +14,7 @@ struct view {
     struct map *map;        /* page ids */
     const uint8_t *file;    /* the map of the file it reads through (covers its snapshot) */
     txnid_t snapshot;       /* newest transaction it sees */
+    uint64_t checkpoint;    /* the one it uses; a writer's: the largest number, it sees all */
     const struct own *own;  /* a write transaction's versions, or NULL */
     struct array_root root; /* map array of its checkpoint (M3) */
 };

@@ -33,8 +33,7 @@ void qs_commit_budget(struct core *core, uint64_t used_pages)
     core->log_limit = core->log_bytes_max != 0 ? core->log_bytes_max : most;
 }
 
-/* Bytes of log since the checkpoint, and of large values that are free only after the next one. */
-static uint64_t log_used(const struct replica *replica)
+uint64_t qs_commit_log_used(const struct replica *replica)
 {
     return replica->log.end.position - replica->log.anchor +
            (replica->latest.released_pages << QS_PAGE_SHIFT);
@@ -46,7 +45,7 @@ static bool by_log(const struct core *core, const struct qs_txn *txn)
     const struct log *log = &txn->replica->log;
     size_t size = txn->redo->size;
     return !txn->redo->off && log->end.segments > 0 && size <= core->log_limit / 4 &&
-           log_used(txn->replica) + size <= core->log_limit;
+           qs_commit_log_used(txn->replica) + size <= core->log_limit;
 }
 
 /* Segments grow with the log, so that a small database has a small log. */
@@ -77,26 +76,43 @@ static int make_room(struct core *core, struct replica *replica, size_t size, bo
     if (rc == 0)
         rc = qs_log_link(log, io, file, atomic_load(&qs_lockfile_header(core->lockfile)->durable),
                          pgno, pages);
+    if (rc == 0) { /* what is full changes no more */
+        const struct log_segment *full = &log->segment[log->end.segments - 2];
+        io->write_out(file, full->pgno << QS_PAGE_SHIFT, full->pages << QS_PAGE_SHIFT);
+    }
     *full_sync = true;
     qs_commit_budget(core, replica->latest.used_pages);
     return rc;
 }
 
-/* Writes the record. What is not durable by a flush of the log's range says so first. */
-static int append(struct core *core, struct qs_txn *txn)
+int qs_commit_append(struct core *core, struct replica *replica, struct log_record *record,
+                     size_t size, enum log_kind kind, txnid_t txn)
 {
     struct lock_header *header = qs_lockfile_header(core->lockfile);
-    struct log *log = &txn->replica->log;
-    struct redo *redo = txn->redo;
-    /* A suspect meta page is written again by who flushes the whole file (log/group.c). */
-    bool full_sync = txn->writer->allocated_count > 0 || atomic_load(&header->suspect) != 0;
-    int rc = make_room(core, txn->replica, redo->size, &full_sync);
+    struct log *log = &replica->log;
+    struct log_end before = log->end;
+    bool full_sync = false;
+    int rc = make_room(core, replica, size, &full_sync);
     if (rc == 0)
-        rc = qs_log_append(log, core->store->io, core->store->file,
-                           (struct log_record *)(void *)redo->bytes, redo->size, LOG_TXN, txn->id,
+        rc = qs_log_append(log, core->store->io, core->store->file, record, size, kind, txn,
                            atomic_load(&header->durable));
     if (rc == 0 && full_sync)
         qs_group_raise(&header->full_sync_upto, log->end.position);
+    if (rc != 0)
+        log->end = before;
+    return rc;
+}
+
+/* Writes the record. What is not durable by a flush of the log's range says so, before it is written. */
+static int append(struct core *core, struct qs_txn *txn)
+{
+    struct lock_header *header = qs_lockfile_header(core->lockfile);
+    struct redo *redo = txn->redo;
+    int rc = qs_commit_append(core, txn->replica, (struct log_record *)(void *)redo->bytes,
+                              redo->size, LOG_TXN, txn->id);
+    /* A suspect meta page is written again by who flushes the whole file (log/group.c). */
+    if (rc == 0 && (txn->writer->allocated_count > 0 || atomic_load(&header->suspect) != 0))
+        qs_group_raise(&header->full_sync_upto, txn->replica->log.end.position);
     return rc;
 }
 
@@ -107,15 +123,12 @@ static int commit_by_log(struct core *core, struct qs_txn *txn, bool durable,
     struct log *log = &txn->replica->log;
     struct publication publication = {.place = NULL};
     pthread_mutex_lock(&core->follow_lock);
-    struct log_end before = log->end;
     int rc = qs_publish_prepare(&publication, txn);
     if (rc == 0)
         rc = append(core, txn);
     QS_HOOK("commit.appended");
-    if (rc != 0) {
-        log->end = before;
+    if (rc != 0)
         goto out;
-    }
     /* The commit point. seq_cst: who reads `written` in order to flush finds the bytes written. */
     atomic_store(&header->written, log->end.position);
     QS_HOOK("commit.written");
@@ -153,13 +166,15 @@ int qs_commit(struct qs_env *env, struct qs_txn *txn, struct commit_wait *wait)
     }
     if (rc == 0 && txn->writer->gave_back)
         qs_redo_mark_gone(txn->redo, txn->writer->allocated, txn->writer->allocated_count);
+    bool logs = by_log(core, txn);
     if (rc == 0)
-        rc = by_log(core, txn) ? commit_by_log(core, txn, !qs_env_lazy(flags), wait)
-                               : qs_checkpoint(core, txn);
+        rc = logs ? commit_by_log(core, txn, !qs_env_lazy(flags), wait) : qs_checkpoint(core, txn);
     if (rc != 0) {
         qs_space_rollback(&core->space);
         return rc;
     }
+    if (logs)
+        qs_checkpoint_carry(core, txn->replica);
     uint64_t used = txn->replica->latest.used_pages;
     if (used > atomic_load(&env->accepted_pages))
         atomic_store(&env->accepted_pages, used);

@@ -76,7 +76,7 @@ static int find_extent(struct store *store, const struct meta *meta, txnid_t sna
     int rc = qs_log_open(&log, &meta->log, meta->checkpoint, meta->txn);
     while (rc == 0 && log.end.txn < snapshot) {
         rc = qs_log_next(&log, UINT64_MAX, &record);
-        if (rc == 0)
+        if (rc == 0 && record->kind == LOG_TXN)
             rc = extend_by_record(extent, record);
     }
     const struct log_segment *tail = qs_log_tail(&log);

@@ -7,6 +7,8 @@
 #include "env/open.h"
 
 #include "base/error.h"
+#include "env/checkpoint.h"
+#include "env/env.h"
 #include "os/hook.h"
 
 #include <errno.h>
@@ -31,6 +33,7 @@ void qs_core_free(struct core *core)
 {
     bool forked = core->pid != getpid();
     QS_HOOK("close.begin");
+    qs_checkpoint_drop(core);
     close_replicas(core);
     if (core->space_open)
         qs_space_close(&core->space);
@@ -185,6 +188,7 @@ static int start_replica(struct core *core, const struct meta *meta)
         replica->next = core->replicas;
         core->replicas = replica;
     }
+    qs_checkpoint_drop(core); /* it was the old replica's */
     atomic_store(&core->current, replica);
     empty_unused(core);
     return 0;
@@ -212,12 +216,18 @@ int qs_core_follow(struct core *core, uint64_t newest)
 void qs_core_scan(struct core *core)
 {
     unsigned max = qs_lockfile_max_readers(core->lockfile);
-    core->live_visible = atomic_load(&qs_lockfile_header(core->lockfile)->visible);
+    const struct lock_header *header = qs_lockfile_header(core->lockfile);
+    core->live_newest.txn = atomic_load(&header->visible);
+    core->live_newest.checkpoint = atomic_load(&header->checkpoint);
     /* seq_cst: what was published before it is seen by every reader whose slot the scan misses */
     atomic_thread_fence(memory_order_seq_cst);
     core->live_count = qs_reader_scan(core->lockfile, core->uses, max);
     for (unsigned i = 0; i < core->live_count; i++) {
         core->live_snapshots[i] = core->uses[i].snapshot;
         core->live_checkpoints[i] = core->uses[i].checkpoint;
+    }
+    if (core->job != NULL) {
+        core->live_snapshots[core->live_count] = core->job->as_of;
+        core->live_checkpoints[core->live_count++] = core->job->replica->meta.checkpoint;
     }
 }

@@ -15,6 +15,8 @@
 #include "txn/redo.h"
 #include "txn/replica.h"
 
+struct job;
+
 struct core {
     /* under the registry's lock */
     struct core *next; /* in the registry */
@@ -42,7 +44,9 @@ struct core {
     txnid_t *live_snapshots;  /* the same, taken apart */
     uint64_t *live_checkpoints;
     unsigned live_count;
-    txnid_t live_visible; /* newest visible transaction before the scan */
+    struct stamp live_newest; /* newest visible transaction and checkpoint before the scan */
+    struct job *job;          /* checkpoint under way, or NULL; under the writer mutex too, but for
+                                 its end when another process's checkpoint has come */
 
     /* under the writer mutex */
     struct space space;
@@ -50,6 +54,8 @@ struct core {
     uint64_t space_checkpoint;
     size_t space_runs;     /* large values of the log that it knows of */
     size_t space_segments; /* segments of the log that it knows of */
+    size_t space_taken;    /* runs set aside that it knows of */
+    uint64_t carry_from;   /* log position before which no checkpoint is begun to be carried */
     struct redo redo;      /* operations of the running transaction */
     uint64_t log_limit;    /* bytes of log after which a checkpoint is made */
 };
@@ -88,11 +94,13 @@ int qs_core_newest_meta(struct core *core, struct meta *meta);
 /* Makes the current replica one that has checkpoint `newest` or a later one. */
 int qs_core_follow(struct core *core, uint64_t newest);
 
-/* Scans the reader slots into live_*; under follow_lock. */
+/* Scans the reader slots into live_*, with the snapshot that a checkpoint under way holds; under
+ * follow_lock. */
 void qs_core_scan(struct core *core);
 static inline struct live qs_core_live(const struct core *core)
 {
-    return (struct live){core->live_snapshots, core->live_count, core->live_visible};
+    return (struct live){core->live_snapshots, core->live_checkpoints, core->live_count,
+                         core->live_newest};
 }
 
 /* Pages to map for a map size: files are larger than their logical use. */

@@ -76,10 +76,24 @@ void qs_commit_seen(struct core *core, const struct replica *replica, struct com
 /* Waits until the commit is as durable as promised, and lets readers see it. */
 int qs_commit_wait(struct core *core, const struct commit_wait *wait);
 
-/* ---- checkpoint (checkpoint.c) ---- */
+/* Bytes of log since the checkpoint, and of large values that are free only after the next one. */
+uint64_t qs_commit_log_used(const struct replica *replica);
+
+/* Appends a record to the log, in another segment if need be; the caller raises `written`. errno of writing,
+ * ENOMEM, QS_E_CORRUPTED: then the log ends where it did. */
+int qs_commit_append(struct core *core, struct replica *replica, struct log_record *record,
+                     size_t size, enum log_kind kind, txnid_t txn);
+
+/* ---- checkpoint (checkpoint.c, checkpoint_carry.c) ---- */
 
 /* Writes the transaction's changes, and everything in the log, as the next checkpoint and makes them
  * visible. Errors as qs_commit(). */
 int qs_checkpoint(struct core *core, struct qs_txn *txn);
+
+/* After a commit by log: does a share of a checkpoint that the log asks for. Takes follow_lock. */
+void qs_checkpoint_carry(struct core *core, struct replica *replica);
+
+/* Gives up the one under way, if any; under follow_lock. */
+void qs_checkpoint_drop(struct core *core);
 
 #endif

@@ -72,6 +72,8 @@ int qs_core_follow_log(struct core *core, struct replica *replica, uint64_t limi
         rc = qs_log_next(log, limit, &record);
         if (rc == 0 && record->kind == LOG_TXN)
             rc = apply(core, replica, record);
+        if (rc == 0 && record->kind == LOG_TAKEN)
+            rc = qs_replica_take(replica, record + 1, record->size - sizeof *record);
         if (rc != 0)
             log->end = before;
     }

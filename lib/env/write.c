@@ -34,6 +34,10 @@ static int claim_logged(struct core *core, const struct replica *replica)
         const struct log_segment *segment = &replica->log.segment[core->space_segments];
         rc = qs_space_claim(&core->space, segment->pgno, segment->pages);
     }
+    for (; rc == 0 && core->space_taken < latest->taken_count; core->space_taken++) {
+        const struct pending_run *run = &latest->taken[core->space_taken];
+        rc = qs_space_claim(&core->space, run->pgno, run->pages);
+    }
     return rc;
 }
 
@@ -48,7 +52,7 @@ int qs_core_space(struct core *core, const struct replica *replica)
             return rc;
         core->space_open = true;
         core->space_checkpoint = replica->meta.checkpoint;
-        core->space_runs = core->space_segments = 0;
+        core->space_runs = core->space_segments = core->space_taken = 0;
     }
     return claim_logged(core, replica);
 }
@@ -68,7 +72,7 @@ static int reclaim(struct core *core, struct replica *replica)
     pthread_mutex_lock(&core->follow_lock);
     qs_core_scan(core);
     struct live live = qs_core_live(core);
-    qs_cache_trim(&replica->cache, replica->latest.txn, live);
+    qs_cache_trim(&replica->cache, replica->latest.txn, live, CACHE_TRIM_STEP);
     txnid_t oldest = QS_TXNID_NONE;
     for (unsigned i = 0; i < core->live_count; i++)
         if (core->live_snapshots[i] < oldest)

@@ -27,6 +27,8 @@
  *      +------+----+----------+------------+-----+-------+
  *      LOG_LINK  struct log_link
  *      LOG_SEAL  nothing: the last to close the file wrote it, and says how much was durable
+ *      LOG_TAKEN struct log_taken, then `count` times struct log_link: page runs that a checkpoint under way
+ *                writes to. Until it is in force, or another is, they are in use
  */
 #ifndef QS_FORMAT_LOG_H
 #define QS_FORMAT_LOG_H
@@ -35,7 +37,7 @@
 
 #include <assert.h>
 
-enum log_kind { LOG_TXN = 1, LOG_LINK = 2, LOG_SEAL = 3 };
+enum log_kind { LOG_TXN = 1, LOG_LINK = 2, LOG_SEAL = 3, LOG_TAKEN = 4 };
 
 struct log_record {
     uint64_t checksum; /* qs_hash64() of the rest */
@@ -54,10 +56,16 @@ struct log_link {
     uint64_t pages; /* its length */
 };
 
+struct log_taken {
+    uint64_t checkpoint; /* its number */
+    uint64_t count;      /* runs that follow */
+};
+static_assert(sizeof(struct log_taken) == 16 && sizeof(struct log_link) == 16, "log runs");
+
 /* Where the log of a checkpoint begins; part of the meta page. */
 struct log_anchor {
     uint64_t position; /* of the first record */
-    uint64_t seed;     /* its `previous`; random */
+    uint64_t seed;     /* its `previous`: random, or the checksum of the record before */
     uint64_t pgno;     /* segment it lies in */
     uint64_t pages;    /* that segment's length, 0: there is no log yet */
     uint64_t offset;   /* bytes from the start of the segment */

@@ -27,7 +27,7 @@ int qs_inspect_open(struct inspect *inspect, const char *path)
         return rc;
     }
     inspect->view = (struct view){&inspect->map, qs_store_map(inspect->store)->base,
-                                  inspect->meta.txn, NULL, inspect->meta.map};
+                                  inspect->meta.txn, inspect->meta.checkpoint, NULL, inspect->meta.map};
     return 0;
 }
 

@@ -95,14 +95,29 @@ int qs_log_append(struct log *log, const struct qs_io_ops *io, struct qs_io_file
     return put_record(log, io, file, record);
 }
 
-void qs_log_anchor(const struct log *log, uint64_t seed, struct log_anchor *anchor)
+void qs_log_anchor(const struct log *log, const struct log_end *end, uint64_t seed,
+                   struct log_anchor *anchor)
 {
-    const struct log_segment *s = qs_log_tail(log);
-    *anchor = (struct log_anchor){.position = log->end.position, .seed = seed};
-    if (s == NULL)
+    *anchor = (struct log_anchor){.position = end->position, .seed = seed};
+    if (end->segments == 0)
         return;
+    const struct log_segment *s = &log->segment[end->segments - 1];
     anchor->pgno = s->pgno;
     anchor->pages = s->pages;
-    anchor->offset = s->offset + (log->end.position - s->position);
+    anchor->offset = s->offset + (end->position - s->position);
     anchor->born = s->born;
+}
+
+void qs_log_pass(struct log *log, const struct log_anchor *anchor, uint64_t checkpoint)
+{
+    size_t first = 0;
+    while (log->segment[first].pgno != anchor->pgno)
+        first++;
+    assert(first < log->end.segments);
+    log->end.segments -= first;
+    memmove(log->segment, log->segment + first, log->end.segments * sizeof *log->segment);
+    log->segment[0].position = anchor->position;
+    log->segment[0].offset = anchor->offset;
+    log->anchor = anchor->position;
+    log->checkpoint = checkpoint;
 }

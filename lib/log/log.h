@@ -63,7 +63,7 @@ static inline uint64_t qs_log_offset(const struct log_segment *segment, uint64_t
 
 /* ---- reading (read.c) ---- */
 
-/* The next record, LOG_TXN or LOG_SEAL; links are followed on the way, and `end` moves behind it. At
+/* The next record, any but LOG_LINK; links are followed on the way, and `end` moves behind it. At
  * position `limit` the log ends. QS_E_NOTFOUND: no record that verifies stands there. ENOMEM. */
 int qs_log_next(struct log *log, uint64_t limit, const struct log_record **record);
 
@@ -91,7 +91,12 @@ int qs_log_append(struct log *log, const struct qs_io_ops *io, struct qs_io_file
                   struct log_record *record, size_t size, enum log_kind kind, txnid_t txn,
                   uint64_t durable);
 
-/* The anchor of a checkpoint that contains everything up to the end. */
-void qs_log_anchor(const struct log *log, uint64_t seed, struct log_anchor *anchor);
+/* The anchor of a checkpoint that contains everything up to `end`, a present or former end. The record
+ * behind it follows on `seed`. */
+void qs_log_anchor(const struct log *log, const struct log_end *end, uint64_t seed,
+                   struct log_anchor *anchor);
+
+/* The log begins at `anchor` now, which lies in it; its end stays. */
+void qs_log_pass(struct log *log, const struct log_anchor *anchor, uint64_t checkpoint);
 
 #endif

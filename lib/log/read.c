@@ -69,6 +69,7 @@ static bool follows(const struct log *log, const struct log_record *record)
     case LOG_LINK:
         return record->size == LOG_LINK_BYTES && record->txn == log->end.txn;
     case LOG_SEAL:
+    case LOG_TAKEN:
         return record->txn == log->end.txn;
     default:
         return false;

@@ -37,6 +37,10 @@ struct qs_io_ops {
     /* Makes bytes [offset, offset + size) durable; may do more. */
     int (*flush_range)(struct qs_io_file *file, uint64_t offset, uint64_t size);
 
+    /* Has the system begin to write out what was written to [offset, offset + size), so that a later flush
+     * has less to do. A hint: it says nothing, and reports nothing that a flush would not. */
+    void (*write_out)(struct qs_io_file *file, uint64_t offset, uint64_t size);
+
     /* Sets the file's size. */
     int (*truncate)(struct qs_io_file *file, uint64_t size);
 

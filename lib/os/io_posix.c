@@ -142,6 +142,12 @@ int qs_posix_flush_range(int fd, uint64_t offset, uint64_t size)
     return rc == 0 || rc == EIO || rc == ENOSPC ? rc : qs_posix_flush(fd);
 }
 
+void qs_posix_write_out(int fd, uint64_t offset, uint64_t size)
+{
+    /* Errors stay with the pages, for the next flush to report. */
+    (void)sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
+}
+
 int qs_posix_truncate(int fd, uint64_t size)
 {
     while (ftruncate(fd, (off_t)size) != 0) {
@@ -221,6 +227,11 @@ static int posix_flush_range(struct qs_io_file *file, uint64_t offset, uint64_t 
     return qs_posix_flush_range(file->fd, offset, size);
 }
 
+static void posix_write_out(struct qs_io_file *file, uint64_t offset, uint64_t size)
+{
+    qs_posix_write_out(file->fd, offset, size);
+}
+
 static int posix_truncate(struct qs_io_file *file, uint64_t size)
 {
     return qs_posix_truncate(file->fd, size);
@@ -243,6 +254,7 @@ const struct qs_io_ops qs_io_posix = {
     .write = posix_write,
     .flush = posix_flush,
     .flush_range = posix_flush_range,
+    .write_out = posix_write_out,
     .truncate = posix_truncate,
     .allocate = posix_allocate,
     .punch = posix_punch,

@@ -328,6 +328,11 @@ static int uring_allocate(struct qs_io_file *file, uint64_t offset, uint64_t siz
     return qs_posix_allocate(file->fd, offset, size);
 }
 
+static void uring_write_out(struct qs_io_file *file, uint64_t offset, uint64_t size)
+{
+    qs_posix_write_out(file->fd, offset, size);
+}
+
 static int uring_punch(struct qs_io_file *file, uint64_t offset, uint64_t size)
 {
     return qs_posix_punch(file->fd, offset, size);
@@ -342,6 +347,7 @@ const struct qs_io_ops qs_io_uring = {
     .flush_range = uring_flush_range,
     .truncate = uring_truncate,
     .allocate = uring_allocate,
+    .write_out = uring_write_out,
     .punch = uring_punch,
 };
 

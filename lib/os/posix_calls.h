@@ -23,6 +23,7 @@ size_t qs_posix_gather(const struct io_write *writes, size_t count, struct iovec
 int qs_posix_write(int fd, const struct io_write *writes, size_t count);
 int qs_posix_flush(int fd);
 int qs_posix_flush_range(int fd, uint64_t offset, uint64_t size);
+void qs_posix_write_out(int fd, uint64_t offset, uint64_t size);
 int qs_posix_truncate(int fd, uint64_t size);
 int qs_posix_allocate(int fd, uint64_t offset, uint64_t size);
 int qs_posix_punch(int fd, uint64_t offset, uint64_t size);

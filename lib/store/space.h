@@ -67,8 +67,15 @@ int qs_space_reclaim(struct space *space, uint64_t durable, const uint64_t *used
                      size_t used_count);
 
 /* Writes bitmap and chain of checkpoint `meta->checkpoint` into `batch` and fills meta's fields
- * (bitmap, pending, pending_pages, high_water). Nothing may be allocated or released after it. */
-int qs_space_checkpoint(struct space *space, struct batch *batch, struct meta *meta);
+ * (bitmap, pending, pending_pages, high_water). `loose` are runs in use that the checkpoint knows nothing of:
+ * to who starts from it they wait, until the log says what they are. Nothing may be allocated or
+ * released after it. */
+struct loose_runs {
+    const struct pending_run *run;
+    size_t count;
+};
+int qs_space_checkpoint(struct space *space, struct batch *batch, struct meta *meta,
+                        struct loose_runs loose);
 
 /* The checkpoint is in force: what began with qs_space_begin() stands. */
 void qs_space_commit(struct space *space, const struct meta *meta);

@@ -143,9 +143,17 @@ static int bitmap_write(struct node_pages *nodes, struct batch *batch, struct ar
     return rc;
 }
 
+/* Copies runs [from, from + n) of what waits, and of what is loose behind it. */
+static void copy_runs(struct pending_run *to, const struct space *space, struct loose_runs loose,
+                      size_t from, size_t n)
+{
+    for (size_t i = from; i < from + n; i++)
+        *to++ = i < space->wait_count ? space->wait[i] : loose.run[i - space->wait_count];
+}
+
 /* Writes what waits into the pages chain[0..pages), linked. */
 static int chain_write(const struct space *space, struct batch *batch, const uint64_t *chain,
-                       size_t pages, uint64_t checkpoint)
+                       size_t pages, uint64_t checkpoint, struct loose_runs loose)
 {
     size_t done = 0;
     for (size_t i = 0; i < pages; i++) {
@@ -155,25 +163,25 @@ static int chain_write(const struct space *space, struct batch *batch, const uin
             return rc;
         struct pending_page *page = (struct pending_page *)image;
         memset(page, 0, sizeof *page);
-        size_t n = space->wait_count - done;
+        size_t n = space->wait_count + loose.count - done;
         n = n < PENDING_PER_PAGE ? n : PENDING_PER_PAGE;
         page->header.kind = PAGE_PENDING;
         page->header.count = (uint16_t)n;
         page->header.checkpoint = checkpoint;
         page->header.size = QS_PAGE_BYTES;
         page->next = i + 1 < pages ? chain[i + 1] : 0;
-        if (n > 0) /* the list itself may not exist yet */
-            memcpy(page->run, space->wait + done, n * sizeof *page->run);
+        copy_runs(page->run, space, loose, done, n);
         done += n;
     }
     return 0;
 }
 
-/* Allocates the pages of the new chain: enough for all that waits and the old nodes of the bitmap. */
-static int chain_reserve(struct space *space, uint64_t **chain, size_t *pages)
+/* Allocates the pages of the new chain: enough for all that waits or is loose and the old nodes of the
+ * bitmap. */
+static int chain_reserve(struct space *space, size_t loose, uint64_t **chain, size_t *pages)
 {
-    uint64_t bitmap_nodes = space->root.nodes + ARRAY_LEVELS_MAX;
-    *pages = (space->wait_count + bitmap_nodes + PENDING_PER_PAGE - 1) / PENDING_PER_PAGE;
+    uint64_t runs = space->wait_count + loose + space->root.nodes + ARRAY_LEVELS_MAX;
+    *pages = (runs + PENDING_PER_PAGE - 1) / PENDING_PER_PAGE;
     *chain = malloc(*pages * sizeof **chain);
     if (*chain == NULL)
         return ENOMEM;
@@ -185,7 +193,8 @@ static int chain_reserve(struct space *space, uint64_t **chain, size_t *pages)
     return rc;
 }
 
-int qs_space_checkpoint(struct space *space, struct batch *batch, struct meta *meta)
+int qs_space_checkpoint(struct space *space, struct batch *batch, struct meta *meta,
+                        struct loose_runs loose)
 {
     struct node_pages nodes = {.space = space, .checkpoint = meta->checkpoint};
     uint64_t *chain = NULL;
@@ -194,7 +203,7 @@ int qs_space_checkpoint(struct space *space, struct batch *batch, struct meta *m
     for (size_t i = 0; rc == 0 && i < space->chain_count; i++)
         rc = qs_space_release(space, space->chain[i], 1, space->chain_born, meta->checkpoint);
     if (rc == 0)
-        rc = chain_reserve(space, &chain, &pages);
+        rc = chain_reserve(space, loose.count, &chain, &pages);
     if (rc == 0)
         rc = bitmap_write(&nodes, batch, &meta->bitmap);
     /* Node pages that went unused (their leaf was dirty anyway) wait with the rest. */
@@ -202,7 +211,7 @@ int qs_space_checkpoint(struct space *space, struct batch *batch, struct meta *m
         rc = qs_space_release(space, nodes.pgno[nodes.next++], 1, meta->checkpoint,
                               meta->checkpoint);
     if (rc == 0)
-        rc = chain_write(space, batch, chain, pages, meta->checkpoint);
+        rc = chain_write(space, batch, chain, pages, meta->checkpoint, loose);
     if (rc == 0) {
         meta->pending = chain[0];
         meta->pending_pages = pages;

@@ -36,20 +36,20 @@ int qs_publish_prepare(struct publication *p, struct qs_txn *txn)
         if (own->slot[i].version != NULL)
             p->place[p->count++] =
                 (struct placement){.pid = own->slot[i].pid, .own = own->slot[i].version};
-    rc = qs_cache_prepare(&txn->replica->cache, p->place, p->count, txn->id);
+    rc = qs_cache_prepare(&txn->replica->cache, p->place, p->count, 0);
     return rc == 0 ? qs_replica_make_room(txn->replica, txn->writer) : rc;
 }
 
-void qs_publish_link(struct publication *p, struct qs_txn *txn, struct live live)
+void qs_publish_link(struct publication *p, struct qs_txn *txn, struct stamp stamp, struct live live)
 {
-    qs_cache_publish(&txn->replica->cache, p->place, p->count, txn->id, live);
+    qs_cache_publish(&txn->replica->cache, p->place, p->count, stamp, live);
     for (size_t i = 0; i < p->change_count; i++)
         qs_replica_publish(txn->replica, &p->change[i], live);
 }
 
 void qs_publish_own(struct publication *p, struct qs_txn *txn, struct live live)
 {
-    qs_publish_link(p, txn, live);
+    qs_publish_link(p, txn, (struct stamp){txn->id, 0}, live);
     qs_own_forget(&txn->writer->own);
     qs_replica_leave(txn->replica, txn->writer, txn->map_size_bytes);
 }

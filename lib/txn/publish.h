@@ -22,8 +22,9 @@ int qs_publish_trees(struct publication *publication, struct qs_txn *txn);
 /* The same and all its own versions, as a log commit publishes them. */
 int qs_publish_prepare(struct publication *publication, struct qs_txn *txn);
 
-/* Links trees and pages. */
-void qs_publish_link(struct publication *publication, struct qs_txn *txn, struct live live);
+/* Links trees, and pages stamped `stamp`. */
+void qs_publish_link(struct publication *publication, struct qs_txn *txn, struct stamp stamp,
+                     struct live live);
 /* A log commit: links everything, own versions changing hands, and the replica goes on from there. */
 void qs_publish_own(struct publication *publication, struct qs_txn *txn, struct live live);
 

@@ -63,7 +63,8 @@ static void take_meta(struct replica *r, const struct meta *meta)
     latest->free_pids = meta->free_pids;
     latest->used_pages = meta->used_pages;
     latest->map_size_bytes = meta->map_size_bytes;
-    latest->freed_count = latest->released_count = latest->runs_count = 0;
+    latest->freed_count = latest->released_count = latest->runs_count = latest->taken_count = 0;
+    latest->freed_least = 0;
     latest->released_pages = 0;
 }
 
@@ -126,6 +127,7 @@ void qs_replica_empty(struct replica *r)
     free(r->latest.freed);
     free(r->latest.released);
     free(r->latest.runs);
+    free(r->latest.taken);
     memset(&r->latest, 0, sizeof r->latest);
     r->retired = true;
 }
@@ -165,6 +167,67 @@ void qs_replica_advance(struct replica *r, const struct meta *meta)
     atomic_store(&r->sequence, sequence + 2);
 }
 
+/* Drops the first `count` of `*total` elements. */
+static void drop_first(void *elements, size_t *total, size_t count, size_t size)
+{
+    *total -= count;
+    if (count > 0 && *total > 0)
+        memmove(elements, (char *)elements + count * size, *total * size);
+}
+
+void qs_replica_pass(struct replica *r, const struct meta *meta, const struct passed *passed)
+{
+    struct latest *latest = &r->latest;
+    uint64_t sequence = atomic_load_explicit(&r->sequence, memory_order_relaxed);
+    /* seq_cst, as in qs_replica_advance() */
+    atomic_store(&r->sequence, sequence + 1);
+    latest->used_pages +=
+        meta->map.nodes + meta->bitmap.nodes - r->meta.map.nodes - r->meta.bitmap.nodes;
+    r->meta = *meta;
+    atomic_store(&r->checkpoint, meta->checkpoint);
+    atomic_store(&r->txn, latest->txn);
+    atomic_store(&r->map_pgno, meta->map.pgno);
+    atomic_store(&r->map_levels, meta->map.levels);
+    atomic_store(&r->used_pages, latest->used_pages);
+    for (size_t i = 0; i < passed->released; i++)
+        latest->released_pages -= latest->released[i].pages;
+    drop_first(latest->released, &latest->released_count, passed->released,
+               sizeof *latest->released);
+    drop_first(latest->runs, &latest->runs_count, passed->runs, sizeof *latest->runs);
+    latest->taken_count = 0;
+    if (latest->freed_least > 0) { /* chained by the checkpoint, one in front of the other */
+        latest->free_pid = latest->freed[latest->freed_least - 1];
+        latest->free_pids += latest->freed_least;
+        drop_first(latest->freed, &latest->freed_count, latest->freed_least,
+                   sizeof *latest->freed);
+    }
+    qs_log_pass(&r->log, &meta->log, meta->checkpoint);
+    atomic_store(&r->sequence, sequence + 2);
+}
+
+int qs_replica_take(struct replica *r, const void *payload, size_t size)
+{
+    struct latest *latest = &r->latest;
+    struct log_taken taken;
+    if (size < sizeof taken)
+        return QS_CORRUPT();
+    memcpy(&taken, payload, sizeof taken);
+    const uint8_t *at = (const uint8_t *)payload + sizeof taken;
+    if (taken.count != (size - sizeof taken) / sizeof(struct log_link))
+        return QS_CORRUPT();
+    if (taken.checkpoint <= r->meta.checkpoint)
+        return 0; /* that one is done */
+    int rc = qs_vector_reserve((void **)&latest->taken, &latest->taken_capacity,
+                               latest->taken_count + taken.count, sizeof *latest->taken);
+    for (uint64_t i = 0; rc == 0 && i < taken.count; i++) {
+        struct log_link run;
+        memcpy(&run, at + i * sizeof run, sizeof run);
+        latest->taken[latest->taken_count++] =
+            (struct pending_run){run.pgno, taken.checkpoint, taken.checkpoint, run.pages};
+    }
+    return rc;
+}
+
 int qs_replica_make_room(struct replica *r, const struct writer *w)
 {
     struct latest *latest = &r->latest;
@@ -191,6 +254,8 @@ void qs_replica_leave(struct replica *r, const struct writer *w, uint64_t map_si
     if (map_size_bytes > latest->map_size_bytes)
         latest->map_size_bytes = map_size_bytes;
     latest->freed_count = w->spare_count;
+    if (latest->freed_least > w->spare_count)
+        latest->freed_least = w->spare_count;
     for (size_t i = 0; i < w->freed_count; i++)
         latest->freed[latest->freed_count++] = w->freed[i];
     for (size_t i = 0; i < w->released_count; i++) {
@@ -298,7 +363,7 @@ void qs_replica_publish(struct replica *r, struct tree_change *change, struct li
     }
     /* As versions of pages (C1 in cache.c). */
     for (newer = head; (v = atomic_load_explicit(&newer->older, memory_order_relaxed)) != NULL;) {
-        if (newer->txn > live.visible || qs_live_any(live, v->txn, newer->txn)) {
+        if (!qs_live_all_past(live, (struct stamp){v->txn, 0}, (struct stamp){newer->txn, 0})) {
             newer = v;
             continue;
         }

@@ -36,6 +36,8 @@ struct latest {
     pageid_t *freed;         /* page ids given back since the checkpoint and not taken again */
     size_t freed_count;
     size_t freed_capacity;
+    size_t freed_least;           /* fewest of them since a checkpoint under way began: those it has
+                                     chained, and nobody took since */
     uint64_t released_pages;      /* pages of `released` */
     struct pending_run *released; /* runs of large values released since; `freed` unset */
     size_t released_count;
@@ -43,6 +45,9 @@ struct latest {
     struct pending_run *runs; /* runs of large values that log records since refer to */
     size_t runs_count;
     size_t runs_capacity;
+    struct pending_run *taken; /* runs set aside by a checkpoint under way, or one given up */
+    size_t taken_count;
+    size_t taken_capacity;
 };
 
 #define TREE_CHUNK 256u
@@ -87,6 +92,18 @@ void qs_replica_state(struct replica *replica, struct replica_state *state);
 /* A checkpoint is complete: readers may use it, and see the transaction it ends with. Everything it brings
  * has been linked. The log begins anew. */
 void qs_replica_advance(struct replica *replica, const struct meta *meta);
+
+/* How much of what is listed in `latest` a checkpoint of an earlier transaction contains. */
+struct passed {
+    size_t released; /* entries, from the first on */
+    size_t runs;
+};
+/* The same for a checkpoint as of an earlier transaction: the log goes on, from its anchor. All that is
+ * linked is visible. */
+void qs_replica_pass(struct replica *replica, const struct meta *meta, const struct passed *passed);
+
+/* A LOG_TAKEN record, without its header: the runs are in use. QS_E_CORRUPTED, ENOMEM. */
+int qs_replica_take(struct replica *replica, const void *payload, size_t size);
 
 /* Makes room for what a write transaction leaves, so that qs_replica_leave() cannot fail. ENOMEM. */
 int qs_replica_make_room(struct replica *replica, const struct writer *writer);

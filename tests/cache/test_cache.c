@@ -21,6 +21,7 @@ struct world {
     struct cache cache;
     txnid_t visible;
     txnid_t live[LIVE_MAX]; /* snapshots in use */
+    uint64_t live_checkpoint[LIVE_MAX];
     size_t live_count;
     uint64_t word[TXNS + 1][PAGES + 1]; /* by transaction and page id; 0: not there */
     uint64_t random;
@@ -28,7 +29,8 @@ struct world {
 
 static struct live live_of(const struct world *world)
 {
-    return (struct live){world->live, world->live_count, world->visible};
+    return (struct live){
+        world->live, world->live_checkpoint, world->live_count, {world->visible, 0}};
 }
 
 static void check_snapshot(struct world *world, txnid_t snapshot)
@@ -66,18 +68,18 @@ static void commit(struct world *world)
         place[count++] = (struct placement){.pid = pid, .word = word};
         world->word[txn][pid] = word;
     }
-    cr_assert(qs_cache_prepare(&world->cache, place, count, txn) == 0);
+    cr_assert(qs_cache_prepare(&world->cache, place, count, QS_TXNID_NONE) == 0);
     if (scratch_random(&world->random) % 8 == 0) { /* the commit fails after all */
         qs_cache_forget(place, count);
         return;
     }
-    qs_cache_publish(&world->cache, place, count, txn, live_of(world));
+    qs_cache_publish(&world->cache, place, count, (struct stamp){txn, 0}, live_of(world));
     for (size_t i = 0; i < world->live_count; i++)
         check_snapshot(world, world->live[i]); /* before anybody may see the new one */
     world->visible = txn;
     if (scratch_random(&world->random) % 3 == 0 && world->live_count < LIVE_MAX)
         world->live[world->live_count++] = txn; /* begins just before the scan */
-    qs_cache_trim(&world->cache, txn, live_of(world));
+    qs_cache_trim(&world->cache, txn, live_of(world), CACHE_TRIM_STEP);
 }
 
 static void readers_come_and_go(struct world *world)
@@ -109,7 +111,7 @@ Test(cache, every_snapshot_keeps_what_it_saw)
     }
     world.live_count = 0;
     for (unsigned i = 0; i < 2; i++)
-        qs_cache_trim(&world.cache, world.visible, live_of(&world));
+        qs_cache_trim(&world.cache, world.visible, live_of(&world), SIZE_MAX);
     cr_assert(world.cache.chained_count == 0);
     cr_assert(world.cache.retire.first == world.cache.retire.count);
     check_snapshot(&world, world.visible);

@@ -23,7 +23,7 @@ static bool is_lazy(unsigned flags)
 static void pick_manner(struct cut_round *round)
 {
     static const unsigned flags[] = {0, QS_NOMETASYNC, 0, QS_NOSYNC, 0, QS_WRITEMAP, QS_NOMETASYNC};
-    static const uint64_t log_bytes[] = {0, 1, 12000, 60000};
+    static const uint64_t log_bytes[] = {0, 1, 8000, 12000, 16000, 60000};
     uint64_t random = crash_hash(round->seed * 64 + round->number);
     uint64_t shape = crash_hash(round->seed);
     unsigned pick = crash_below(&random, 10);
@@ -32,7 +32,8 @@ static void pick_manner(struct cut_round *round)
     round->flags = round->mixed ? 0 : flags[pick];
     round->faulty = !round->mixed && !is_lazy(round->flags) && crash_below(&random, 3) == 0;
     round->work.random = random;
-    round->log_bytes_max = log_bytes[(shape >> 24) % 4];
+    round->log_bytes_max = log_bytes[(shape >> 24) % 6];
+    round->small = crash_below(&random, 2) == 0;
     round->work.next_value = 1 + round->number * 1000000u;
     /* Keys keep their shape as long as the file lives. */
     round->work.shape.key_bytes_max = shape % 4 == 0 ? 500 : 40;
@@ -66,7 +67,7 @@ static int one_transaction(struct cut_round *round, unsigned flags)
     if (rc != 0)
         return rc;
     work->working = work->committed;
-    rc = crash_work(work, txn, 1 + crash_below(&work->random, 10));
+    rc = crash_work(work, txn, 1 + crash_below(&work->random, round->small ? 2 : 10));
     if (rc != 0 || crash_below(&work->random, 8) == 0) {
         qs_txn_abort(txn);
         return rc == QS_E_MAP_FULL ? 0 : rc;
@@ -177,7 +178,8 @@ static int one_step(struct cut_round *round, struct qs_txn **reader, unsigned *f
 
 static int do_work(struct cut_round *round)
 {
-    unsigned count = 4 + crash_below(&round->work.random, 12);
+    unsigned count = round->small ? 15 + crash_below(&round->work.random, 40)
+                                  : 4 + crash_below(&round->work.random, 12);
     unsigned flags = round->flags;
     struct qs_txn *reader = NULL;
     int rc = 0;

@@ -203,14 +203,17 @@ static void visit_reader(struct model *model)
 
 /* ---- scenarios ------------------------------------------------------------------------------- */
 
+/* A small bound on the log: checkpoints are made all the time, carried by commits where those are small. */
 static void open_environment(struct model *model)
 {
+    static const uint64_t log_bytes[] = {0, 16000, 60000, 300000};
     struct qs_options options = {
         .data_path = model->data_path,
         .lock_path = model->lock_path,
         .flags = QS_NOSYNC | QS_NOTLS,
         .mode = 0644,
         .map_size_bytes = (uint64_t)4 << 30,
+        .log_bytes_max = log_bytes[model_below(model, 4)],
     };
     int rc = qs_env_open(&options, &model->env);
 
@@ -376,6 +379,12 @@ Test(model, grows_and_shrinks)
 {
     static const struct scenario scenario = {
         "grows_and_shrinks", 5000, 16, 0, 100, 0, 3000, 80000, 50};
+    run(&scenario);
+}
+
+Test(model, few_changes_each)
+{
+    static const struct scenario scenario = {"few_changes_each", 2500, 16, 0, 100, 0, 4, 60000, 60};
     run(&scenario);
 }
 
