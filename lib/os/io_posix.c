@@ -8,7 +8,7 @@
  *             it into a flush of just that range of the file, which fdatasync() cannot ask for.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* fallocate() */
+#define _GNU_SOURCE /* fallocate(), SEEK_DATA */
 #endif
 
 #include "os/io.h"
@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -180,17 +181,24 @@ int qs_posix_allocate(int fd, uint64_t offset, uint64_t size)
     return 0;
 }
 
+/* Whether nothing of the range is allocated. Where the system cannot tell, something is. */
+static bool is_hole(int fd, uint64_t offset, uint64_t size)
+{
+    off_t data = lseek(fd, (off_t)offset, SEEK_DATA);
+
+    return data < 0 ? errno == ENXIO : (uint64_t)data >= offset + size;
+}
+
 int qs_posix_punch(int fd, uint64_t offset, uint64_t size)
 {
     const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 
-    if (size == 0)
+    /* Asking costs less than a change of the inode, which the next flush would have to write. */
+    if (size == 0 || is_hole(fd, offset, size))
         return 0;
     while (fallocate(fd, mode, (off_t)offset, (off_t)size) != 0) {
-        if (errno == EOPNOTSUPP || errno == ENOSYS)
-            return 0;
         if (errno != EINTR)
-            return errno;
+            return errno == ENOSYS ? EOPNOTSUPP : errno;
     }
     return 0;
 }
