@@ -18,10 +18,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define GAIN_PAGES_MIN 1024u /* it costs flushes: less is not worth it, */
-#define GAIN_PART_MIN 4u     /* nor is less than this part of the file */
+#define GAIN_PAGES_MIN 256u /* it costs flushes: less is not worth it, */
+#define GAIN_PART_MIN 4u    /* nor is less than this part of the file */
 #define MOVE_PAGES_MAX 16384u
-#define EXTRA_PAGES 128u /* for map, account and log, written anew twice */
+#define EXTRA_PAGES 64u /* for the log, and what a checkpoint always writes */
+
+/* Pages that a file needs beside those in use, while the end of it is moved. */
+static uint64_t extra_pages(const struct replica *replica)
+{
+    return EXTRA_PAGES + replica->meta.map.nodes + replica->meta.bitmap.nodes +
+           replica->cache.dirty_count;
+}
 
 struct move {
     struct core *core;
@@ -89,8 +96,7 @@ static int find_cut(struct move *move)
     struct core *core = move->core;
     const struct replica *replica = move->txn->replica;
     const struct log *log = &replica->log;
-    int rc = qs_space_cut_find(&core->space, EXTRA_PAGES + replica->cache.dirty_count,
-                               MOVE_PAGES_MAX, &move->cut);
+    int rc = qs_space_cut_find(&core->space, extra_pages(replica), MOVE_PAGES_MAX, &move->cut);
     if (rc != 0)
         return rc;
     for (size_t i = 0; i < log->end.segments; i++)
@@ -146,7 +152,7 @@ int qs_close_checkpoint(struct core *core, struct replica *replica, bool move)
 void qs_close_shrink(struct core *core, struct replica *replica)
 {
     struct store *store = core->store;
-    if (!core->space_open || !worth(core, replica->latest.used_pages + EXTRA_PAGES) ||
+    if (!core->space_open || !worth(core, replica->latest.used_pages + extra_pages(replica)) ||
         qs_close_checkpoint(core, replica, true) != 0 ||
         qs_close_checkpoint(core, replica, false) != 0)
         return;
