@@ -17,16 +17,19 @@
 #define PUNCH_RUNS_MAX 128u   /* looked at at a time, holes included */
 #define PUNCH_WALK_PAGES (8 * SPACE_LEAF_PAGES) /* of the bitmap, walked at a time */
 
-/* How many pages are to be given back; *file_pages is the file's length. */
-static uint64_t excess(const struct space *space, uint64_t used_pages, uint64_t *file_pages)
+/* How many pages are to be given back; *file_end is where those end that writers gave the file. */
+static uint64_t excess(const struct space *space, uint64_t used_pages, uint64_t *file_end)
 {
     struct stat st;
     if (fstat(space->store->fd, &st) != 0)
         return 0;
-    *file_pages = (uint64_t)st.st_size >> QS_PAGE_SHIFT;
-    if (*file_pages > space->reach) /* its user preallocated it, and wants the blocks */
-        return 0;
+    *file_end = (uint64_t)st.st_size >> QS_PAGE_SHIFT;
     uint64_t allocated = (uint64_t)st.st_blocks * 512 >> QS_PAGE_SHIFT;
+    if (*file_end > space->reach) {
+        if (allocated > space->reach) /* its user preallocated it, and wants the blocks */
+            return 0;
+        *file_end = space->reach;
+    }
     uint64_t needed = used_pages + allocated / PUNCH_SPARE_PART;
     for (size_t i = 0; i < space->wait_count; i++)
         needed += space->wait[i].pages;
@@ -43,16 +46,16 @@ static int punch(struct store *store, uint64_t end, uint64_t pages)
 
 void qs_space_punch(struct space *space, uint64_t used_pages)
 {
-    uint64_t file_pages, start;
-    uint64_t left = space->store->no_holes ? 0 : excess(space, used_pages, &file_pages);
+    uint64_t file_end, start;
+    uint64_t left = space->store->no_holes ? 0 : excess(space, used_pages, &file_end);
     if (left < PUNCH_RUN_PAGES) {
         space->punch_end = 0; /* the next time from the file's end again */
         return;
     }
     left = left < PUNCH_PAGES_MAX ? left : PUNCH_PAGES_MAX;
     uint64_t end = space->punch_end;
-    if (end <= META_PAGES || end > file_pages)
-        end = file_pages;
+    if (end <= META_PAGES || end > file_end)
+        end = file_end;
     uint64_t stop = end > PUNCH_WALK_PAGES ? end - PUNCH_WALK_PAGES : META_PAGES;
     for (unsigned runs = 0; end > stop && left >= PUNCH_RUN_PAGES && runs < PUNCH_RUNS_MAX;) {
         if (qs_space_run_start(space, end, true, &end) != 0 ||

@@ -175,6 +175,17 @@ static int fixed_child(struct crash_workload *work, struct qs_txn *txn, unsigned
     return rc;
 }
 
+int crash_work_bulk(struct crash_workload *work, struct qs_txn *txn, bool grow)
+{
+    const unsigned tree = CRASH_TREES - 1, values = 32;
+    int rc = 0;
+
+    for (unsigned index = 0; index < values && rc == 0; index++)
+        rc = grow ? put_value(work, txn, tree, index, CRASH_BULKY | work->next_value++, index == 7)
+                  : delete_key(work, txn, tree, index);
+    return rc;
+}
+
 int crash_work_fixed(struct crash_workload *work, struct qs_txn *txn, unsigned step)
 {
     unsigned tree = step % CRASH_TREES;
@@ -190,17 +201,8 @@ int crash_work_fixed(struct crash_workload *work, struct qs_txn *txn, unsigned s
         rc = fixed_child(work, txn, step + 1, false);
     if (rc == 0 && step % 5 == 4)
         rc = drop(work, txn, 2 + step % 2, step % 2 == 0);
-    return rc;
-}
-
-int crash_work_bulk(struct crash_workload *work, struct qs_txn *txn, bool grow)
-{
-    const unsigned tree = CRASH_TREES - 1, values = 32;
-    int rc = 0;
-
-    for (unsigned index = 0; index < values && rc == 0; index++)
-        rc = grow ? put_value(work, txn, tree, index, CRASH_BULKY | work->next_value++, index == 7)
-                  : delete_key(work, txn, tree, index);
+    if (rc == 0 && (step == 2 || step == 6))
+        rc = crash_work_bulk(work, txn, step == 2);
     return rc;
 }
 
