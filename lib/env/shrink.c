@@ -26,8 +26,7 @@
 /* Pages that a file needs beside those in use, while the end of it is moved. */
 static uint64_t extra_pages(const struct replica *replica)
 {
-    return EXTRA_PAGES + replica->meta.map.nodes + replica->meta.bitmap.nodes +
-           replica->cache.dirty_count;
+    return EXTRA_PAGES + replica->meta.map.nodes + replica->meta.bitmap.nodes;
 }
 
 struct move {
@@ -152,7 +151,10 @@ int qs_close_checkpoint(struct core *core, struct replica *replica, bool move)
 void qs_close_shrink(struct core *core, struct replica *replica)
 {
     struct store *store = core->store;
-    if (!core->space_open || !worth(core, replica->latest.used_pages + extra_pages(replica)) ||
+    if (!core->space_open || !worth(core, replica->latest.used_pages + extra_pages(replica)))
+        return;
+    /* First what was changed: the pages that it replaces would be in the way. */
+    if ((replica->cache.dirty_count > 0 && qs_close_checkpoint(core, replica, false) != 0) ||
         qs_close_checkpoint(core, replica, true) != 0 ||
         qs_close_checkpoint(core, replica, false) != 0)
         return;
