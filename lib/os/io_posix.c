@@ -158,29 +158,6 @@ int qs_posix_truncate(int fd, uint64_t size)
     return 0;
 }
 
-/* Makes the file at least `end` bytes long, without blocks behind it. */
-static int extend(int fd, uint64_t end)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) != 0)
-        return errno;
-    return (uint64_t)st.st_size >= end ? 0 : qs_posix_truncate(fd, end);
-}
-
-int qs_posix_allocate(int fd, uint64_t offset, uint64_t size)
-{
-    if (size == 0)
-        return 0;
-    while (fallocate(fd, 0, (off_t)offset, (off_t)size) != 0) {
-        if (errno == EOPNOTSUPP || errno == ENOSYS)
-            return extend(fd, offset + size);
-        if (errno != EINTR)
-            return errno;
-    }
-    return 0;
-}
-
 /* Whether nothing of the range is allocated. Where the system cannot tell, something is. */
 static bool is_hole(int fd, uint64_t offset, uint64_t size)
 {
@@ -245,11 +222,6 @@ static int posix_truncate(struct qs_io_file *file, uint64_t size)
     return qs_posix_truncate(file->fd, size);
 }
 
-static int posix_allocate(struct qs_io_file *file, uint64_t offset, uint64_t size)
-{
-    return qs_posix_allocate(file->fd, offset, size);
-}
-
 static int posix_punch(struct qs_io_file *file, uint64_t offset, uint64_t size)
 {
     return qs_posix_punch(file->fd, offset, size);
@@ -264,6 +236,5 @@ const struct qs_io_ops qs_io_posix = {
     .flush_range = posix_flush_range,
     .write_out = posix_write_out,
     .truncate = posix_truncate,
-    .allocate = posix_allocate,
     .punch = posix_punch,
 };

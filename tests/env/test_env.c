@@ -96,11 +96,6 @@ static int truncate_file(struct qs_io_file *file, uint64_t size)
     return fails(false) ? ENOSPC : qs_io_posix.truncate(file, size);
 }
 
-static int allocate(struct qs_io_file *file, uint64_t offset, uint64_t size)
-{
-    return fails(false) ? ENOSPC : qs_io_posix.allocate(file, offset, size);
-}
-
 static int punch(struct qs_io_file *file, uint64_t offset, uint64_t size)
 {
     return qs_io_posix.punch(file, offset, size);
@@ -114,7 +109,6 @@ static const struct qs_io_ops failing_io = {
     .flush = flush,
     .flush_range = flush_range,
     .truncate = truncate_file,
-    .allocate = allocate,
     .punch = punch,
 };
 
