@@ -12,6 +12,7 @@
 #include "env/open.h"
 
 #include "env/env.h"
+#include "os/hook.h"
 #include "store/space_cut.h"
 #include "tree/writer.h"
 
@@ -155,10 +156,14 @@ void qs_close_shrink(struct core *core, struct replica *replica)
         return;
     /* First what was changed: the pages that it replaces would be in the way. */
     if ((replica->cache.dirty_count > 0 && qs_close_checkpoint(core, replica, false) != 0) ||
-        qs_close_checkpoint(core, replica, true) != 0 ||
-        qs_close_checkpoint(core, replica, false) != 0)
+        qs_close_checkpoint(core, replica, true) != 0)
         return;
+    QS_HOOK("shrink.moved");
+    if (qs_close_checkpoint(core, replica, false) != 0)
+        return;
+    QS_HOOK("shrink.freed");
     uint64_t pages = replica->meta.high_water;
     if (pages < qs_store_file_pages(store))
         store->io->truncate(store->file, pages << QS_PAGE_SHIFT);
+    QS_HOOK("shrink.cut");
 }
