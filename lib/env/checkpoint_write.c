@@ -108,8 +108,7 @@ int qs_job_list(struct job *job)
 
 static const struct version *version_of(const struct job *job, pageid_t pid)
 {
-    const struct version *own =
-        job->txn != NULL ? qs_own_get(&job->txn->writer->own, pid) : NULL;
+    const struct version *own = job->txn != NULL ? qs_own_get(&job->txn->writer->own, pid) : NULL;
     return own != NULL ? own : qs_cache_version(&job->replica->cache, pid, job->as_of);
 }
 
@@ -145,8 +144,7 @@ static int write_image(struct job *job, const struct version *v, pageid_t pid, u
     struct image merged = {v->page, NULL};
     if (v->kind == VERSION_DELTA) {
         const uint8_t *file = qs_store_map(job->core->store)->base;
-        merged =
-            (struct image){(const struct page *)(file + (v->base << QS_PAGE_SHIFT)), v->page};
+        merged = (struct image){(const struct page *)(file + (v->base << QS_PAGE_SHIFT)), v->page};
     }
     if (merged.base->kind != PAGE_LEAF) {
         memcpy(image, merged.base, QS_PAGE_BYTES);

@@ -69,8 +69,9 @@ static int one_transaction(struct cut_round *round, unsigned flags, enum work ki
     if (rc != 0)
         return rc;
     work->working = work->committed;
-    rc = kind == WORK_ANY ? crash_work(work, txn, 1 + crash_below(&work->random, round->small ? 2 : 10))
-                          : crash_work_bulk(work, txn, kind == WORK_GROW);
+    rc = kind == WORK_ANY
+             ? crash_work(work, txn, 1 + crash_below(&work->random, round->small ? 2 : 10))
+             : crash_work_bulk(work, txn, kind == WORK_GROW);
     if (rc != 0 || crash_below(&work->random, 8) == 0) {
         qs_txn_abort(txn);
         return rc == QS_E_MAP_FULL ? 0 : rc;

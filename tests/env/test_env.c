@@ -96,6 +96,11 @@ static int truncate_file(struct qs_io_file *file, uint64_t size)
     return fails(false) ? ENOSPC : qs_io_posix.truncate(file, size);
 }
 
+static void write_out(struct qs_io_file *file, uint64_t offset, uint64_t size)
+{
+    qs_io_posix.write_out(file, offset, size);
+}
+
 static int punch(struct qs_io_file *file, uint64_t offset, uint64_t size)
 {
     return qs_io_posix.punch(file, offset, size);
@@ -109,6 +114,7 @@ static const struct qs_io_ops failing_io = {
     .flush = flush,
     .flush_range = flush_range,
     .truncate = truncate_file,
+    .write_out = write_out,
     .punch = punch,
 };
 

@@ -175,7 +175,8 @@ static void commit(struct world *world)
     struct batch batch;
     qs_batch_init(&batch, world->store);
     world->meta.checkpoint++;
-    cr_assert(qs_space_checkpoint(&world->space, &batch, &world->meta, (struct loose_runs){NULL, 0}) == 0);
+    cr_assert(qs_space_checkpoint(&world->space, &batch, &world->meta,
+                                  (struct loose_runs){NULL, 0}) == 0);
     cr_assert(qs_batch_write(&batch) == 0);
     cr_assert(qs_meta_write(world->store, &world->meta) == 0);
     qs_space_commit(&world->space, &world->meta);
