@@ -11,7 +11,7 @@
 
 struct workload;
 
-enum { METRICS_MAX = 6, RUN_FILL_BATCH = 10000 };
+enum { METRICS_MAX = 8, RUN_FILL_BATCH = 10000 };
 
 struct metric {
     char name[16]; /* what was measured */

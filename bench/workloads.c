@@ -42,6 +42,7 @@ const struct workload workloads[] = {
     {"dup-count-5000", measure_dup_count, DATABASE_EMPTY, MDB_NOSYNC, 1, 5000, 8},
     {"dup-multiple-100", measure_dup_multiple, DATABASE_EMPTY, MDB_NOSYNC, 1, 100, 8},
     {"dup-multiple-1m", measure_dup_multiple, DATABASE_EMPTY, MDB_NOSYNC, 1, MILLION, 8},
+    {"space", measure_space, DATABASE_EMPTY, MDB_NOSYNC, 1, 1000, SMALL},
     {"open-get-close", measure_open, DATABASE_SHARED, 0, 0, 1, SMALL},
     {"open-killed", measure_open_killed, DATABASE_COPY, 0, 1, 2000, SMALL},
     {0},

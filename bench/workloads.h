@@ -55,6 +55,9 @@ void measure_dup_next(struct run *run);
 void measure_dup_count(struct run *run);
 void measure_dup_multiple(struct run *run);
 
+/* workloads_space.c */
+void measure_space(struct run *run);
+
 /* workloads_open.c */
 void measure_open(struct run *run);
 void measure_open_killed(struct run *run);

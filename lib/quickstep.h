@@ -99,8 +99,9 @@ struct qs_env_info {
  * Returns errno of open(2) and the like, QS_E_INVALID, QS_E_VERSION_MISMATCH, QS_E_CORRUPTED. */
 int qs_env_open(const struct qs_options *options, struct qs_env **env);
 
-/* Releases everything. The last to close the file turns a log of more than 32 KiB into a checkpoint; else
- * nothing is flushed, and nobody waited for but another open or close in this process. Transactions and
+/* Releases everything. The last to close the file turns a log of more than 32 KiB into a checkpoint,
+ * and makes the file shorter where that is worth it (it moves up to 64 MiB); else nothing is flushed, and nobody waited
+ * for but another open or close in this process. Transactions and
  * cursors of the environment must not be used afterwards. NULL is allowed; a forked child may close what it inherited. */
 void qs_env_close(struct qs_env *env);
 

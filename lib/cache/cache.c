@@ -190,7 +190,8 @@ int qs_cache_placing(struct cache *cache, txnid_t as_of)
     cache->placing = cache->dirty != NULL ? cache->dirty : fresh;
     cache->placing_count = cache->dirty_count;
     cache->placing_as_of = as_of;
-    cache->trim_left = cache->chained_count; /* those dirty again leave before they are added anew */
+    cache->trim_left =
+        cache->chained_count; /* those dirty again leave before they are added anew */
     if (cache->dirty == NULL)
         return 0; /* nothing has ever been dirty */
     cache->dirty = fresh;

@@ -15,14 +15,14 @@
 struct cache {
     struct map map;
     struct retire retire; /* unlinked versions */
-    pageid_t *dirty;      /* page ids that are dirty, each once, but for those in `placing` that have
+    pageid_t *dirty; /* page ids that are dirty, each once, but for those in `placing` that have
                              not changed since */
     size_t dirty_count;
     size_t dirty_capacity;
-    pageid_t *placing;     /* page ids that a checkpoint under way writes, ascending; NULL: none is */
+    pageid_t *placing; /* page ids that a checkpoint under way writes, ascending; NULL: none is */
     size_t placing_count;
     txnid_t placing_as_of; /* the transaction it contains everything up to, or 0 */
-    pageid_t *chained; /* page ids placed since their chain began; some may be dirty again */
+    pageid_t *chained;     /* page ids placed since their chain began; some may be dirty again */
     size_t chained_count;
     size_t chained_capacity;
     size_t trim_at;        /* the next of them to be looked at */
@@ -35,7 +35,8 @@ struct live {
     const txnid_t *snapshot;
     const uint64_t *checkpoint;
     size_t count;
-    struct stamp newest; /* visible transaction and checkpoint, looked at before the scan: who begins
+    struct stamp
+        newest; /* visible transaction and checkpoint, looked at before the scan: who begins
                             later has both at least as new */
 };
 
@@ -63,7 +64,8 @@ struct placement {
                               published; checkpoint: NULL */
     uint64_t word;       /* checkpoint: map word, that is a file page, or MAP_WORD_FREE and the next
                               free page id */
-    struct version *fresh; /* checkpoint: cache's, the version that will stand for it; NULL: the page
+    struct version
+        *fresh; /* checkpoint: cache's, the version that will stand for it; NULL: the page
                               has become another since */
     struct version
         *bottom; /* cache's: the one for what was there before, where there is no chain */

@@ -16,31 +16,32 @@
 struct job {
     /* what it contains */
     struct core *core;
-    struct replica *replica;   /* whose dirty pages are written */
-    struct qs_txn *txn;        /* in one go: the transaction that commits by it; carried: NULL */
-    txnid_t as_of;             /* newest transaction in it that committed by log */
-    struct log_end log_end;    /* of the log it contains */
-    pageid_t *freed;           /* page ids given back since the last, to be chained */
+    struct replica *replica; /* whose dirty pages are written */
+    struct qs_txn *txn;      /* in one go: the transaction that commits by it; carried: NULL */
+    txnid_t as_of;           /* newest transaction in it that committed by log */
+    struct log_end log_end;  /* of the log it contains */
+    pageid_t *freed;         /* page ids given back since the last, to be chained */
     size_t freed_count;
-    struct passed passed;      /* what it contains of the lists in replica->latest */
-    struct meta meta;          /* to be written; filled in on the way */
+    struct passed passed; /* what it contains of the lists in replica->latest */
+    struct meta meta;     /* to be written; filled in on the way */
 
     /* how far it is */
-    struct batch batch;             /* images on their way */
-    struct entry *entries;          /* LEAF_ENTRIES_MAX: a leaf taken apart */
-    struct publication publication; /* dirty pages by page id, and where they were written; in one go also
+    struct batch batch;    /* images on their way */
+    struct entry *entries; /* LEAF_ENTRIES_MAX: a leaf taken apart */
+    struct publication
+        publication; /* dirty pages by page id, and where they were written; in one go also
                                        the changed trees */
-    size_t done;                    /* pages written */
-    uint64_t run_pgno, run_left;    /* allocated pages not used yet */
-    struct pending_run *old;        /* file pages it replaces; `freed` unset */
+    size_t done;     /* pages written */
+    uint64_t run_pgno, run_left; /* allocated pages not used yet */
+    struct pending_run *old;     /* file pages it replaces; `freed` unset */
     size_t old_count, old_capacity;
 
     /* carried */
-    uint64_t log_used;      /* when it began */
-    size_t taken_first;     /* entries of latest->taken before it began: another's */
-    size_t taken_count;     /* entries up to the newest of its own */
-    uint64_t out_pgno;      /* first page of the run that the device may not know of yet */
-    size_t taken_next;      /* the next of its own to be written to */
+    uint64_t log_used;  /* when it began */
+    size_t taken_first; /* entries of latest->taken before it began: another's */
+    size_t taken_count; /* entries up to the newest of its own */
+    uint64_t out_pgno;  /* first page of the run that the device may not know of yet */
+    size_t taken_next;  /* the next of its own to be written to */
 };
 
 /* ---- writing (checkpoint_write.c) ---- */

@@ -26,8 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHARE_PAGES_MIN 16u  /* so many at a time are written, for one call into the system */
-#define OUT_PAGES_MIN 64u    /* so many are handed to the device at a time, where they lie in a row */
+#define SHARE_PAGES_MIN 16u /* so many at a time are written, for one call into the system */
+#define OUT_PAGES_MIN 64u /* so many are handed to the device at a time, where they lie in a row */
 #define TAKEN_PAGES_MAX 256u /* so many pages are set aside at a time */
 #define TAKEN_RUNS_MAX 64u   /* in so many runs */
 
@@ -224,8 +224,8 @@ static int list_loose(struct job *job, struct pending_run **out, size_t *count)
     if (run == NULL)
         return ENOMEM;
     for (size_t i = job->passed.runs; i < latest->runs_count; i++)
-        run[(*count)++] = (struct pending_run){latest->runs[i].pgno, number, number,
-                                               latest->runs[i].pages};
+        run[(*count)++] =
+            (struct pending_run){latest->runs[i].pgno, number, number, latest->runs[i].pages};
     for (size_t i = job->log_end.segments; i < log->end.segments; i++)
         run[(*count)++] =
             (struct pending_run){log->segment[i].pgno, number, number, log->segment[i].pages};

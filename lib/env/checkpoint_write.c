@@ -108,8 +108,7 @@ int qs_job_list(struct job *job)
 
 static const struct version *version_of(const struct job *job, pageid_t pid)
 {
-    const struct version *own =
-        job->txn != NULL ? qs_own_get(&job->txn->writer->own, pid) : NULL;
+    const struct version *own = job->txn != NULL ? qs_own_get(&job->txn->writer->own, pid) : NULL;
     return own != NULL ? own : qs_cache_version(&job->replica->cache, pid, job->as_of);
 }
 
@@ -145,8 +144,7 @@ static int write_image(struct job *job, const struct version *v, pageid_t pid, u
     struct image merged = {v->page, NULL};
     if (v->kind == VERSION_DELTA) {
         const uint8_t *file = qs_store_map(job->core->store)->base;
-        merged =
-            (struct image){(const struct page *)(file + (v->base << QS_PAGE_SHIFT)), v->page};
+        merged = (struct image){(const struct page *)(file + (v->base << QS_PAGE_SHIFT)), v->page};
     }
     if (merged.base->kind != PAGE_LEAF) {
         memcpy(image, merged.base, QS_PAGE_BYTES);
@@ -239,7 +237,9 @@ static int turn_log(struct job *job)
         seed = anchor->seed * 6364136223846793005u + job->meta.checkpoint;
     bool carried = job->txn == NULL; /* there may be records behind */
     qs_log_anchor(log, &job->log_end, carried ? job->log_end.checksum : seed, anchor);
-    bool stays = carried || (anchor->pages << QS_PAGE_SHIFT) >= anchor->offset + LOG_REST_MIN;
+    uint64_t cut = job->core->cut != 0 ? job->core->cut : UINT64_MAX;
+    bool stays = carried || ((anchor->pages << QS_PAGE_SHIFT) >= anchor->offset + LOG_REST_MIN &&
+                             anchor->pgno + anchor->pages <= cut);
     int rc = stays ? 0 : new_segment(job, anchor);
     for (size_t i = 0; rc == 0 && i + stays < job->log_end.segments; i++)
         rc = qs_space_release(&job->core->space, log->segment[i].pgno, log->segment[i].pages,
@@ -333,6 +333,8 @@ int qs_job_write_rest(struct job *job, struct loose_runs loose)
         rc = qs_space_checkpoint(&job->core->space, &job->batch, meta, loose);
     if (rc == 0)
         rc = qs_batch_write(&job->batch);
+    if (rc == 0)
+        qs_space_punch(&job->core->space, meta->used_pages);
     if (rc == 0)
         rc = cover_high_water(job);
     if (rc == 0)

@@ -10,27 +10,9 @@
 #include "env/env.h"
 #include "log/group.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 #define LOG_LEFT_MAX 32768u /* bytes of log that stay */
-
-static void checkpoint(struct core *core, struct replica *replica)
-{
-    struct qs_txn *txn = calloc(1, sizeof *txn);
-    if (txn == NULL || qs_core_space(core, replica) != 0 ||
-        qs_core_begin_writer(core, txn, replica, UINT64_MAX) != 0) {
-        free(txn);
-        return;
-    }
-    txn->id = replica->latest.txn; /* nothing is added, and nobody reads any more */
-    txn->redo = NULL;
-    qs_space_begin(&core->space);
-    if (qs_checkpoint(core, txn) != 0)
-        qs_space_rollback(&core->space);
-    qs_txn_close(txn);
-    free(txn);
-}
 
 static void seal(struct core *core, struct log *log)
 {
@@ -47,6 +29,7 @@ void qs_core_leave(struct core *core)
     struct lock_header *header = qs_lockfile_header(core->lockfile);
     struct replica *replica = atomic_load(&core->current);
     struct log *log = &replica->log;
+    int rc = 0;
     if (core->pid != getpid() || core->store->read_only || !core->has_lock_file ||
         atomic_load(&core->panicked) || atomic_load(&header->failed) != 0 ||
         atomic_load(&header->owner) != 0 || log->end.position != atomic_load(&header->written) ||
@@ -54,6 +37,9 @@ void qs_core_leave(struct core *core)
         !qs_lockfile_alone(core->lockfile))
         return;
     if (log->end.position - log->anchor > LOG_LEFT_MAX)
-        checkpoint(core, replica);
-    seal(core, log);
+        rc = qs_close_checkpoint(core, replica, false);
+    if (rc == 0)
+        qs_close_shrink(core, replica);
+    if (atomic_load(&header->failed) == 0)
+        seal(core, log);
 }

@@ -58,6 +58,7 @@ struct core {
     uint64_t carry_from;   /* log position before which no checkpoint is begun to be carried */
     struct redo redo;      /* operations of the running transaction */
     uint64_t log_limit;    /* bytes of log after which a checkpoint is made */
+    uint64_t cut;          /* the last close moves what lies from this page on; 0 before */
 };
 
 /* The core of the file that `options` names, opened or found. Errors as qs_env_open(). */
@@ -77,6 +78,9 @@ int qs_core_begin_writer(struct core *core, struct qs_txn *txn, struct replica *
 
 /* Makes `core->space` that of the replica's newest state, under the writer mutex. */
 int qs_core_space(struct core *core, const struct replica *replica);
+
+/* Gives back file pages and versions that only ended readers could see; under the writer mutex. */
+int qs_core_reclaim(struct core *core, struct replica *replica);
 
 /* Brings a replica up to log position `limit`, or with UINT64_MAX as far as there are sound records.
  * Whoever calls has a reader slot that names its checkpoint, or the writer mutex. */

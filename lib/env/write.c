@@ -66,8 +66,7 @@ static uint64_t durable_checkpoint(struct core *core, uint64_t newest)
     return known > newest - 1 ? known : newest - 1;
 }
 
-/* Pages and versions that only ended readers could see. */
-static int reclaim(struct core *core, struct replica *replica)
+int qs_core_reclaim(struct core *core, struct replica *replica)
 {
     pthread_mutex_lock(&core->follow_lock);
     qs_core_scan(core);
@@ -94,7 +93,7 @@ static int prepare(struct qs_env *env, struct qs_txn *txn, struct replica *repli
     int rc = qs_core_space(core, replica);
     QS_HOOK("write.space");
     if (rc == 0)
-        rc = reclaim(core, replica);
+        rc = qs_core_reclaim(core, replica);
     if (rc != 0)
         return rc;
     uint64_t overhead = overhead_pages(&replica->meta, limit);

@@ -8,7 +8,7 @@
  *   128  next page id u32 | 132 free page id u32 | 136 free page ids u64
  *   144  main tree (struct tree_record, 48 bytes)
  *   192  log (struct log_anchor, 48 bytes)
- *   240  zero
+ *   240  reach u64 | 248 zero
  *  4088  zero u32 | 4092 checksum u32 (crc32c of the 4092 bytes before it)
  *
  * Little-endian. Whatever stands at offsets 10 and 16 of an LMDB file (page flag 8, 0xBEEFC0DE)
@@ -46,7 +46,9 @@ struct meta {
     uint64_t free_pids;       /* its length */
     struct tree_record main;  /* the main tree */
     struct log_anchor log;    /* what was committed after this checkpoint */
-    uint8_t zero2[QS_PAGE_BYTES - 240 - 4];
+    uint64_t reach_pages;     /* most pages that writers have had in use: what the file has beyond
+                                 them its user gave it */
+    uint8_t zero2[QS_PAGE_BYTES - 248 - 4];
     uint32_t checksum; /* crc32c of everything before */
 };
 static_assert(sizeof(struct meta) == QS_PAGE_BYTES, "meta page");
@@ -54,5 +56,6 @@ static_assert(offsetof(struct meta, checkpoint) == 40, "meta page");
 static_assert(offsetof(struct meta, map) == 80, "meta page");
 static_assert(offsetof(struct meta, main) == 144, "meta page");
 static_assert(offsetof(struct meta, log) == 192, "meta page");
+static_assert(offsetof(struct meta, reach_pages) == 240, "meta page");
 
 #endif

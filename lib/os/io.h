@@ -44,11 +44,8 @@ struct qs_io_ops {
     /* Sets the file's size. */
     int (*truncate)(struct qs_io_file *file, uint64_t size);
 
-    /* Makes sure blocks exist for the range (extends the file); EOPNOTSUPP is turned into success
-     * after a plain extension. */
-    int (*allocate)(struct qs_io_file *file, uint64_t offset, uint64_t size);
-
-    /* Gives the range back to the file system (reads as zeros after); success where unsupported. */
+    /* Gives the range, which lies inside the file, back to the file system: it reads as zeros after. A
+     * range that is a hole already is left alone. EOPNOTSUPP where there are no holes. */
     int (*punch)(struct qs_io_file *file, uint64_t offset, uint64_t size);
 };
 

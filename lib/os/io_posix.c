@@ -8,7 +8,7 @@
  *             it into a flush of just that range of the file, which fdatasync() cannot ask for.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* fallocate() */
+#define _GNU_SOURCE /* fallocate(), SEEK_DATA */
 #endif
 
 #include "os/io.h"
@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -157,40 +158,24 @@ int qs_posix_truncate(int fd, uint64_t size)
     return 0;
 }
 
-/* Makes the file at least `end` bytes long, without blocks behind it. */
-static int extend(int fd, uint64_t end)
+/* Whether nothing of the range is allocated. Where the system cannot tell, something is. */
+static bool is_hole(int fd, uint64_t offset, uint64_t size)
 {
-    struct stat st;
+    off_t data = lseek(fd, (off_t)offset, SEEK_DATA);
 
-    if (fstat(fd, &st) != 0)
-        return errno;
-    return (uint64_t)st.st_size >= end ? 0 : qs_posix_truncate(fd, end);
-}
-
-int qs_posix_allocate(int fd, uint64_t offset, uint64_t size)
-{
-    if (size == 0)
-        return 0;
-    while (fallocate(fd, 0, (off_t)offset, (off_t)size) != 0) {
-        if (errno == EOPNOTSUPP || errno == ENOSYS)
-            return extend(fd, offset + size);
-        if (errno != EINTR)
-            return errno;
-    }
-    return 0;
+    return data < 0 ? errno == ENXIO : (uint64_t)data >= offset + size;
 }
 
 int qs_posix_punch(int fd, uint64_t offset, uint64_t size)
 {
     const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 
-    if (size == 0)
+    /* Asking costs less than a change of the inode, which the next flush would have to write. */
+    if (size == 0 || is_hole(fd, offset, size))
         return 0;
     while (fallocate(fd, mode, (off_t)offset, (off_t)size) != 0) {
-        if (errno == EOPNOTSUPP || errno == ENOSYS)
-            return 0;
         if (errno != EINTR)
-            return errno;
+            return errno == ENOSYS ? EOPNOTSUPP : errno;
     }
     return 0;
 }
@@ -237,11 +222,6 @@ static int posix_truncate(struct qs_io_file *file, uint64_t size)
     return qs_posix_truncate(file->fd, size);
 }
 
-static int posix_allocate(struct qs_io_file *file, uint64_t offset, uint64_t size)
-{
-    return qs_posix_allocate(file->fd, offset, size);
-}
-
 static int posix_punch(struct qs_io_file *file, uint64_t offset, uint64_t size)
 {
     return qs_posix_punch(file->fd, offset, size);
@@ -256,6 +236,5 @@ const struct qs_io_ops qs_io_posix = {
     .flush_range = posix_flush_range,
     .write_out = posix_write_out,
     .truncate = posix_truncate,
-    .allocate = posix_allocate,
     .punch = posix_punch,
 };

@@ -323,11 +323,6 @@ static int uring_truncate(struct qs_io_file *file, uint64_t size)
     return qs_posix_truncate(file->fd, size);
 }
 
-static int uring_allocate(struct qs_io_file *file, uint64_t offset, uint64_t size)
-{
-    return qs_posix_allocate(file->fd, offset, size);
-}
-
 static void uring_write_out(struct qs_io_file *file, uint64_t offset, uint64_t size)
 {
     qs_posix_write_out(file->fd, offset, size);
@@ -346,7 +341,6 @@ const struct qs_io_ops qs_io_uring = {
     .flush = uring_flush,
     .flush_range = uring_flush_range,
     .truncate = uring_truncate,
-    .allocate = uring_allocate,
     .write_out = uring_write_out,
     .punch = uring_punch,
 };

@@ -25,7 +25,6 @@ int qs_posix_flush(int fd);
 int qs_posix_flush_range(int fd, uint64_t offset, uint64_t size);
 void qs_posix_write_out(int fd, uint64_t offset, uint64_t size);
 int qs_posix_truncate(int fd, uint64_t size);
-int qs_posix_allocate(int fd, uint64_t offset, uint64_t size);
 int qs_posix_punch(int fd, uint64_t offset, uint64_t size);
 
 #endif

@@ -27,8 +27,7 @@ void qs_space_close(struct space *space)
     memset(space, 0, sizeof *space);
 }
 
-/* Makes sure that `leaf[index]` exists and its words are loaded. */
-static int leaf_load(struct space *space, uint64_t index)
+int qs_space_leaf_load(struct space *space, uint64_t index)
 {
     if (index < space->leaf_count && space->leaf[index].words != NULL)
         return 0;
@@ -54,10 +53,9 @@ static int leaf_load(struct space *space, uint64_t index)
     return 0;
 }
 
-/* Loads a leaf for changing: makes its shadow (S3). */
-static int leaf_edit(struct space *space, uint64_t index, uint64_t **words)
+int qs_space_leaf_edit(struct space *space, uint64_t index, uint64_t **words)
 {
-    int rc = leaf_load(space, index);
+    int rc = qs_space_leaf_load(space, index);
     if (rc != 0)
         return rc;
     struct space_leaf *leaf = &space->leaf[index];
@@ -92,7 +90,7 @@ static int mark(struct space *space, uint64_t pgno, uint64_t count, bool used)
 {
     uint64_t end = pgno + count, *words, n;
     for (uint64_t i = pgno / SPACE_LEAF_PAGES; i * SPACE_LEAF_PAGES < end; i++) {
-        int rc = leaf_edit(space, i, &words);
+        int rc = qs_space_leaf_edit(space, i, &words);
         if (rc != 0)
             return rc;
     }
@@ -143,7 +141,7 @@ void qs_space_leaf_settle(struct space *space, bool restore)
 static int next_page(struct space *space, uint64_t from, bool used, uint64_t *page)
 {
     while (from < space->high_water) {
-        int rc = leaf_load(space, from / SPACE_LEAF_PAGES);
+        int rc = qs_space_leaf_load(space, from / SPACE_LEAF_PAGES);
         if (rc != 0)
             return rc;
         uint64_t bit = from % SPACE_LEAF_PAGES;
@@ -159,6 +157,31 @@ static int next_page(struct space *space, uint64_t from, bool used, uint64_t *pa
     return 0;
 }
 
+int qs_space_run_start(struct space *space, uint64_t end, bool used, uint64_t *start)
+{
+    *start = end;
+    if (end > space->high_water) {
+        if (used)
+            return 0;
+        end = space->high_water;
+    }
+    while (end > META_PAGES) {
+        int rc = qs_space_leaf_load(space, (end - 1) / SPACE_LEAF_PAGES);
+        if (rc != 0)
+            return rc;
+        uint64_t bit = (end - 1) % SPACE_LEAF_PAGES;
+        uint64_t word = space->leaf[(end - 1) / SPACE_LEAF_PAGES].words[bit / 64];
+        uint64_t other = (used ? ~word : word) << (63 - bit % 64);
+        if (other != 0) {
+            end -= (uint64_t)__builtin_clzll(other);
+            break;
+        }
+        end -= bit % 64 + 1;
+    }
+    *start = end > META_PAGES ? end : META_PAGES;
+    return 0;
+}
+
 /* Length of the free run at `pgno` (free itself, or the high water), up to `most`; the part beyond
  * the high water counts, since the file can grow there. */
 static int run_length(struct space *space, uint64_t pgno, uint64_t most, uint64_t *length)
@@ -171,13 +194,20 @@ static int run_length(struct space *space, uint64_t pgno, uint64_t most, uint64_
     return 0;
 }
 
+static void extend_to(struct space *space, uint64_t end)
+{
+    if (end > space->high_water)
+        space->high_water = end;
+    if (end > space->reach)
+        space->reach = end;
+}
+
 static int take(struct space *space, uint64_t pgno, uint64_t count)
 {
     int rc = mark(space, pgno, count, true);
     if (rc != 0)
         return rc;
-    if (pgno + count > space->high_water)
-        space->high_water = pgno + count;
+    extend_to(space, pgno + count);
     return 0;
 }
 
@@ -225,9 +255,10 @@ static int give(struct space *space, uint64_t pgno, uint64_t count)
         return rc;
     if (pgno < space->low)
         space->low = pgno;
-    if (pgno + count == space->high_water)
-        space->high_water = pgno;
     space->run_missing = UINT64_MAX;
+    uint64_t start;
+    if (pgno + count == space->high_water)
+        space->high_water = qs_space_run_start(space, pgno, false, &start) == 0 ? start : pgno;
     return 0;
 }
 
@@ -312,12 +343,11 @@ int qs_space_claim(struct space *space, uint64_t pgno, uint64_t count)
             return rc;
     }
     for (uint64_t at = pgno; at < end; at += n) {
-        int rc = leaf_edit(space, at / SPACE_LEAF_PAGES, &words);
+        int rc = qs_space_leaf_edit(space, at / SPACE_LEAF_PAGES, &words);
         if (rc != 0)
             return rc;
         *word_of(space, at) |= word_mask(at, end, &n);
     }
-    if (end > space->high_water)
-        space->high_water = end;
+    extend_to(space, end);
     return 0;
 }

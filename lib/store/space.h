@@ -18,6 +18,8 @@ struct space {
     struct store *store;
     struct array_root root;   /* the bitmap of the newest checkpoint */
     uint64_t high_water;      /* no page from here on is in use */
+    uint64_t reach;           /* most pages ever in use: a longer file was made so by its user */
+    uint64_t punch_end;       /* where the next look for runs to punch begins, downwards */
     struct space_leaf *leaf;  /* leaves of the bitmap, loaded on demand */
     size_t leaf_count;        /* entries in `leaf` */
     uint64_t low;             /* no page below is free; the meta pages never are */
@@ -66,8 +68,13 @@ int qs_space_claim(struct space *space, uint64_t pgno, uint64_t count);
 int qs_space_reclaim(struct space *space, uint64_t durable, const uint64_t *used,
                      size_t used_count);
 
+/* Gives free pages back to the file system, as far as they are more than a writer may soon want; a bounded
+ * amount of work. `used_pages` is about how many pages the newest state has. Called when all is allocated
+ * that a checkpoint needs, and before it flushes. Never fails: then the pages stay with the file. */
+void qs_space_punch(struct space *space, uint64_t used_pages);
+
 /* Writes bitmap and chain of checkpoint `meta->checkpoint` into `batch` and fills meta's fields
- * (bitmap, pending, pending_pages, high_water). `loose` are runs in use that the checkpoint knows nothing of:
+ * (bitmap, pending, pending_pages, high_water, reach_pages). `loose` are runs in use that the checkpoint knows nothing of:
  * to who starts from it they wait, until the log says what they are. Nothing may be allocated or
  * released after it. */
 struct loose_runs {

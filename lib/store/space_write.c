@@ -41,6 +41,9 @@ int qs_space_open(struct space *space, struct store *store, const struct meta *m
     space->store = store;
     space->root = meta->bitmap;
     space->high_water = meta->high_water;
+    uint64_t file_pages = qs_store_file_pages(store); /* it may have been cut since */
+    space->reach = meta->reach_pages < file_pages ? meta->reach_pages : file_pages;
+    space->reach = space->reach > meta->high_water ? space->reach : meta->high_water;
     space->low = META_PAGES;
     space->run_missing = UINT64_MAX;
     space->chain_born = meta->checkpoint;
@@ -216,6 +219,7 @@ int qs_space_checkpoint(struct space *space, struct batch *batch, struct meta *m
         meta->pending = chain[0];
         meta->pending_pages = pages;
         meta->high_water = space->high_water;
+        meta->reach_pages = space->reach;
     }
     free(nodes.pgno);
     free(chain);

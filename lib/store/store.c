@@ -123,6 +123,16 @@ int qs_store_map_reserve(struct store *store, uint64_t pages)
     return rc;
 }
 
+uint64_t qs_store_file_pages(struct store *store)
+{
+    struct stat st;
+    if (fstat(store->fd, &st) != 0)
+        return 0;
+    uint64_t pages = ((uint64_t)st.st_size + QS_PAGE_BYTES - 1) >> QS_PAGE_SHIFT;
+    atomic_store_explicit(&store->file_pages, pages, memory_order_relaxed);
+    return pages;
+}
+
 bool qs_store_reaches(struct store *store, uint64_t pgno, uint64_t pages)
 {
     uint64_t end = pgno + pages;
@@ -131,12 +141,7 @@ bool qs_store_reaches(struct store *store, uint64_t pgno, uint64_t pages)
     /* relaxed: a stale value only costs an fstat() */
     if (end <= atomic_load_explicit(&store->file_pages, memory_order_relaxed))
         return true;
-    struct stat st;
-    if (fstat(store->fd, &st) != 0)
-        return false;
-    uint64_t now = ((uint64_t)st.st_size + QS_PAGE_BYTES - 1) >> QS_PAGE_SHIFT;
-    atomic_store_explicit(&store->file_pages, now, memory_order_relaxed);
-    return end <= now;
+    return end <= qs_store_file_pages(store);
 }
 
 const void *qs_store_page(struct store *store, uint64_t pgno)

@@ -28,6 +28,7 @@ struct store {
     int fd;                         /* immutable: the descriptor it was opened with; users get it */
     bool read_only;                 /* until qs_store_make_writable() */
     bool random_access;             /* immutable: advise the kernel so */
+    bool no_holes;                  /* the file system was asked for one, and has none (writer) */
     void *images;                   /* the batch's buffer (writer), NULL before the first write */
     pthread_mutex_t map_lock;       /* held while a map is added (rank STORE, the lowest) */
     _Atomic(struct file_map *) map; /* newest map; release, pairs with acquire in qs_store_map() */
@@ -54,6 +55,9 @@ static inline const struct file_map *qs_store_map(const struct store *store)
 
 /* True when the file has all of [pgno, pgno + pages) and the newest map covers it. */
 bool qs_store_reaches(struct store *store, uint64_t pgno, uint64_t pages);
+
+/* Pages that the file has now, the last perhaps in part; 0 when the system does not say. */
+uint64_t qs_store_file_pages(struct store *store);
 
 /* Bytes of a run of pages, mapped if need be; NULL when the file lacks some of them. */
 const uint8_t *qs_store_run(struct store *store, uint64_t pgno, uint64_t pages);

@@ -30,7 +30,7 @@ void qs_writer_init(struct writer *w, struct map *map, struct store *store, stru
     w->spare_count = base->spare_count;
     w->used_pages = base->used_pages;
     w->limit_pages = base->limit_pages;
-    w->view = (struct view){map, qs_store_map(store)->base, base->txn - 1, UINT64_MAX, &w->own,
+    w->view = (struct view){map,      qs_store_map(store)->base, base->txn - 1, UINT64_MAX, &w->own,
                             map->root};
 }
 

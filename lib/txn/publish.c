@@ -40,7 +40,8 @@ int qs_publish_prepare(struct publication *p, struct qs_txn *txn)
     return rc == 0 ? qs_replica_make_room(txn->replica, txn->writer) : rc;
 }
 
-void qs_publish_link(struct publication *p, struct qs_txn *txn, struct stamp stamp, struct live live)
+void qs_publish_link(struct publication *p, struct qs_txn *txn, struct stamp stamp,
+                     struct live live)
 {
     qs_cache_publish(&txn->replica->cache, p->place, p->count, stamp, live);
     for (size_t i = 0; i < p->change_count; i++)

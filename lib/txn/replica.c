@@ -198,8 +198,7 @@ void qs_replica_pass(struct replica *r, const struct meta *meta, const struct pa
     if (latest->freed_least > 0) { /* chained by the checkpoint, one in front of the other */
         latest->free_pid = latest->freed[latest->freed_least - 1];
         latest->free_pids += latest->freed_least;
-        drop_first(latest->freed, &latest->freed_count, latest->freed_least,
-                   sizeof *latest->freed);
+        drop_first(latest->freed, &latest->freed_count, latest->freed_least, sizeof *latest->freed);
     }
     qs_log_pass(&r->log, &meta->log, meta->checkpoint);
     atomic_store(&r->sequence, sequence + 2);

@@ -15,8 +15,9 @@ void qs_txn_init_read(struct qs_txn *txn, struct replica *replica, struct names 
     txn->id = snapshot;
     txn->checkpoint = state->checkpoint;
     txn->status = TXN_READY;
-    txn->view = (struct view){&replica->cache.map, qs_store_map(replica->store)->base, snapshot,
-                              state->checkpoint, NULL, state->map};
+    txn->view = (struct view){
+        &replica->cache.map, qs_store_map(replica->store)->base, snapshot, state->checkpoint, NULL,
+        state->map};
 }
 
 /* The memory of the last writer, whose buffers are large: one write transaction follows the other. */

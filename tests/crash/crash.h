@@ -22,6 +22,8 @@ enum {
     CRASH_VALUE_BYTES = 96 << 10 /* longest value */
 };
 
+#define CRASH_BULKY (1u << 31) /* values with numbers from here on are large whatever the shape */
+
 struct crash_content {
     bool exists[CRASH_TREES];                /* [0] is always true */
     uint32_t value[CRASH_TREES][CRASH_KEYS]; /* 0: the key is absent */
@@ -82,6 +84,10 @@ int crash_work(struct crash_workload *work, struct qs_txn *txn, unsigned operati
 
 /* The same operations whatever the seed: `step` 0, 1, 2, ... each touches all kinds of them. */
 int crash_work_fixed(struct crash_workload *work, struct qs_txn *txn, unsigned step);
+
+/* Puts bulky values into the last tree, or deletes what has the same keys: the file grows by two to three
+ * MiB and need not be so large any more. */
+int crash_work_bulk(struct crash_workload *work, struct qs_txn *txn, bool grow);
 
 /* Begins, works, commits; on success `committed` becomes the new content. With `fixed` the steps
  * of crash_work_fixed(). The first error; the transaction is over in every case. */

@@ -57,7 +57,9 @@ static void add_commit(struct cut_round *round, unsigned flags, size_t begun)
         (struct commit_mark){round->work.committed, flags, begun, returned, SIZE_MAX};
 }
 
-static int one_transaction(struct cut_round *round, unsigned flags)
+enum work { WORK_ANY, WORK_GROW, WORK_SHRINK };
+
+static int one_transaction(struct cut_round *round, unsigned flags, enum work kind)
 {
     struct crash_workload *work = &round->work;
     struct qs_txn *txn;
@@ -67,7 +69,9 @@ static int one_transaction(struct cut_round *round, unsigned flags)
     if (rc != 0)
         return rc;
     work->working = work->committed;
-    rc = crash_work(work, txn, 1 + crash_below(&work->random, round->small ? 2 : 10));
+    rc = kind == WORK_ANY
+             ? crash_work(work, txn, 1 + crash_below(&work->random, round->small ? 2 : 10))
+             : crash_work_bulk(work, txn, kind == WORK_GROW);
     if (rc != 0 || crash_below(&work->random, 8) == 0) {
         qs_txn_abort(txn);
         return rc == QS_E_MAP_FULL ? 0 : rc;
@@ -155,10 +159,11 @@ static int sync_all(struct cut_round *round)
 }
 
 /* One transaction, and now and then a flush by request. After a fault commits may wait for none. */
-static int one_step(struct cut_round *round, struct qs_txn **reader, unsigned *flags)
+static int one_step(struct cut_round *round, struct qs_txn **reader, unsigned *flags,
+                    enum work kind)
 {
     size_t before = recording_events();
-    int rc = one_transaction(round, *flags);
+    int rc = one_transaction(round, *flags, kind);
 
     if (rc == 0 && crash_below(&round->work.random, is_lazy(*flags) ? 4 : 10) == 0)
         rc = sync_all(round);
@@ -176,6 +181,14 @@ static int one_step(struct cut_round *round, struct qs_txn **reader, unsigned *f
     return rc;
 }
 
+/* In one round of three the file grows at the beginning, and is too large from the middle on. */
+static enum work kind_of_step(const struct cut_round *round, unsigned step, unsigned count)
+{
+    if (crash_hash(round->seed * 64 + round->number + 1) % 3 != 0)
+        return WORK_ANY;
+    return step == 0 ? WORK_GROW : step == count / 2 ? WORK_SHRINK : WORK_ANY;
+}
+
 static int do_work(struct cut_round *round)
 {
     unsigned count = round->small ? 15 + crash_below(&round->work.random, 40)
@@ -190,7 +203,7 @@ static int do_work(struct cut_round *round)
             recording_fail(1 + crash_below(&round->work.random, 6), FAULT_EIO, false);
         rc = toggle_reader(round, &reader);
         if (rc == 0)
-            rc = one_step(round, &reader, &flags);
+            rc = one_step(round, &reader, &flags, kind_of_step(round, i, count));
     }
     if (reader != NULL)
         qs_txn_abort(reader);

@@ -17,7 +17,7 @@
 
 #include "power_cut.h"
 #include "effort.h"
-#include "os/io.h"
+#include "os/recording_io.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -46,10 +46,12 @@ struct wanted {
 };
 
 struct totals {
-    uint64_t states; /* examined */
-    uint64_t weak;   /* in which the file may not exist yet */
-    uint64_t cuts;   /* points at which the power was cut */
-    uint64_t seeds;  /* worked on */
+    uint64_t states;  /* examined */
+    uint64_t weak;    /* in which the file may not exist yet */
+    uint64_t cuts;    /* points at which the power was cut */
+    uint64_t seeds;   /* worked on */
+    uint64_t holes;   /* punched */
+    uint64_t shorter; /* times the file was cut */
 };
 
 static char directory[CRASH_PATH_BYTES - 16];
@@ -255,6 +257,14 @@ static int next_start(struct cut_round *round, struct crash_content *start)
     return -1; /* nothing was promised at any time: the chain ends */
 }
 
+static void count_events(const struct cut_round *round)
+{
+    for (size_t i = 0; i < round->event_count; i++) {
+        totals.holes += recording_event(i).kind == RECORDED_PUNCH;
+        totals.shorter += recording_event(i).kind == RECORDED_TRUNCATE;
+    }
+}
+
 static int run_seed(uint64_t seed, const struct wanted *wanted)
 {
     struct crash_content start = {.exists = {true}};
@@ -277,6 +287,7 @@ static int run_seed(uint64_t seed, const struct wanted *wanted)
         rc = cut_round_run(round, &start);
         if (rc != 0)
             failed = wrong("the work itself", rc);
+        count_events(round);
         if (failed == 0)
             failed = examine_all(round, wanted);
         if (failed == 0 && number + 1 < ROUNDS)
@@ -331,9 +342,11 @@ int main(int argc, char **argv)
     snprintf(cut_path, sizeof cut_path, "%s/cut", directory);
     snprintf(cut_lock_path, sizeof cut_lock_path, "%s/cut-lock", directory);
     failed = run(argc, argv);
-    printf("power_cut: %llu seeds, %llu cuts, %llu states (%llu of creation), %s\n",
+    printf("power_cut: %llu seeds, %llu cuts, %llu states (%llu of creation), %llu holes, "
+           "file cut or extended %llu times, %s\n",
            (unsigned long long)totals.seeds, (unsigned long long)totals.cuts,
            (unsigned long long)totals.states, (unsigned long long)totals.weak,
+           (unsigned long long)totals.holes, (unsigned long long)totals.shorter,
            failed ? "1 failure" : "no failure");
     if (!failed) {
         const char *names[] = {"data", "lock", "cut", "cut-lock"};

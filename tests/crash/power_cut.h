@@ -35,13 +35,13 @@ struct cut_promise {
 };
 
 struct cut_round {
-    uint64_t seed;                          /* of the whole chain of rounds */
-    unsigned number;                        /* 0: begins without a file */
-    unsigned flags;                         /* enum qs_env_flag at open */
-    bool mixed;                             /* flags change from commit to commit */
-    bool small;                             /* many transactions of few changes: a checkpoint is carried */
-    bool faulty;                            /* an I/O call fails, and the file is opened anew */
-    struct crash_workload work;             /* what is done */
+    uint64_t seed;              /* of the whole chain of rounds */
+    unsigned number;            /* 0: begins without a file */
+    unsigned flags;             /* enum qs_env_flag at open */
+    bool mixed;                 /* flags change from commit to commit */
+    bool small;                 /* many transactions of few changes: a checkpoint is carried */
+    bool faulty;                /* an I/O call fails, and the file is opened anew */
+    struct crash_workload work; /* what is done */
     struct commit_mark commit[COMMITS_MAX]; /* [0] is what it began with */
     unsigned commit_count;                  /* used */
     size_t opened;                          /* events when the open returned */

@@ -6,7 +6,8 @@
  * is lost, in the same environment or after opening it anew. T2 afterwards writing goes on; but
  * when a flush or the write of a meta page failed, it is not known what the medium holds: then
  * every write is QS_E_PANIC, and the file opened anew may hold the commit that failed. T3 the file
- * has no fault after the next commit, or once opened anew. Locks:      none; one thread.
+ * has no fault after the next commit, or once opened anew. T4 a hole that cannot be punched is nobody's
+ * failure; nor is anything that fails in the last close. Locks:      none; one thread.
  *
  * A failure prints the number of the call and the kind of fault.
  */
@@ -35,6 +36,7 @@ struct run {
 };
 
 static char directory[64];
+static uint64_t log_bytes_max; /* 0: the usual; 1: every commit makes a checkpoint */
 static char data_path[CRASH_PATH_BYTES];
 static char lock_path[CRASH_PATH_BYTES];
 static char sentence[CRASH_SENTENCE_BYTES];
@@ -57,6 +59,7 @@ static int open_environment(struct run *run, const struct qs_io_ops *io)
                                  .flags = run->flags,
                                  .mode = 0600,
                                  .map_size_bytes = CRASH_MAP_BYTES,
+                                 .log_bytes_max = log_bytes_max,
                                  .io = io};
 
     return qs_env_open(&options, &run->work.env);
@@ -123,27 +126,41 @@ static void end(void)
     rmdir(directory);
 }
 
-/* The workload without a fault: how many calls there are, and which of them are final (T2). */
-static uint64_t count_calls(unsigned flags, bool **final)
+struct call {
+    bool final;    /* T2 */
+    bool harmless; /* T4 */
+};
+
+/* The workload without a fault: how many calls there are, and of what kind. */
+static uint64_t count_calls(unsigned flags, struct call **call)
 {
     struct run run = {.flags = flags};
-    uint64_t calls;
+    uint64_t before_close, calls;
+    unsigned holes = 0, cuts = 0;
     int rc;
 
     begin(&run);
     cr_assert_eq(open_environment(&run, &recording_io), 0);
     cr_assert_eq(do_steps(&run, 0, &rc), STEPS, "%s", qs_strerror(rc));
+    before_close = recording_calls();
+    qs_env_close(run.work.env);
     calls = recording_calls();
-    *final = calloc(calls + 1, sizeof **final);
-    cr_assert_not_null(*final);
+    *call = calloc(calls + 1, sizeof **call);
+    cr_assert_not_null(*call);
     for (size_t i = 0; i < recording_events(); i++) {
         struct recorded event = recording_event(i);
 
-        if (event.kind == RECORDED_FLUSH || event.kind == RECORDED_FLUSH_RANGE ||
-            (event.kind == RECORDED_WRITE && event.offset < META_BYTES))
-            (*final)[event.call] = true;
+        if (event.call > before_close || event.kind == RECORDED_PUNCH)
+            (*call)[event.call].harmless = true;
+        else if (event.kind == RECORDED_FLUSH || event.kind == RECORDED_FLUSH_RANGE ||
+                 (event.kind == RECORDED_WRITE && event.offset < META_BYTES))
+            (*call)[event.call].final = true;
+        holes += event.kind == RECORDED_PUNCH;
+        cuts += event.kind == RECORDED_TRUNCATE && event.call > before_close;
     }
-    qs_env_close(run.work.env);
+    /* The user of a writable map wants the file as long as that. */
+    cr_assert(log_bytes_max == 0 || (holes > 0 && (cuts > 0) == ((flags & QS_WRITEMAP) == 0)),
+              "%u holes, the file was cut %u times", holes, cuts);
     end();
     return calls;
 }
@@ -187,6 +204,26 @@ static void finish(struct run *run, unsigned step)
 static int fault_code(const struct run *run)
 {
     return run->fault == FAULT_ENOSPC ? ENOSPC : EIO;
+}
+
+/* T4: all goes well, and is there afterwards. */
+static void run_harmless(struct run *run)
+{
+    int rc;
+
+    begin(run);
+    recording_fail(run->nth, run->fault, false);
+    rc = open_environment(run, &recording_io);
+    EXPECT(run, rc == 0, "the open: %s", qs_strerror(rc));
+    EXPECT(run, do_steps(run, 0, &rc) == STEPS, "the step: %s", qs_strerror(rc));
+    qs_env_close(run->work.env);
+    recording_fail(0, FAULT_NONE, false);
+    expect_clean(run, "after the close");
+    reopen(run, false);
+    EXPECT(run, crash_transaction(&run->work, true, STEPS) == 0, "going on");
+    qs_env_close(run->work.env);
+    expect_clean(run, "at the end");
+    end();
 }
 
 static void run_fault(struct run *run)
@@ -236,8 +273,8 @@ static void run_fault(struct run *run)
 static void sweep(unsigned flags)
 {
     static const enum recording_fault faults[] = {FAULT_EIO, FAULT_ENOSPC, FAULT_SHORT};
-    bool *final;
-    uint64_t calls = count_calls(flags, &final);
+    struct call *call;
+    uint64_t calls = count_calls(flags, &call);
     unsigned ways = effort(4, 1); /* in which a call fails, the next call in the next ones */
 
     for (uint64_t nth = 1; nth <= calls; nth++) {
@@ -247,11 +284,14 @@ static void sweep(unsigned flags)
                               .fault = i < 3 ? faults[i] : FAULT_ENOSPC,
                               .sticky = i == 3,
                               .flags = flags,
-                              .final = final[nth]};
-            run_fault(&run);
+                              .final = call[nth].final};
+            if (call[nth].harmless)
+                run_harmless(&run);
+            else
+                run_fault(&run);
         }
     }
-    free(final);
+    free(call);
     fprintf(stderr, "flags %#x: each of %llu calls failed in %u ways\n", flags,
             (unsigned long long)calls, ways);
 }
@@ -261,6 +301,18 @@ TestSuite(io_faults, .init = crash_make_pool);
 Test(io_faults, default_flags)
 {
     sweep(0);
+}
+
+Test(io_faults, checkpoints)
+{
+    log_bytes_max = 1;
+    sweep(0);
+}
+
+Test(io_faults, checkpoints_writemap)
+{
+    log_bytes_max = 1;
+    sweep(QS_WRITEMAP);
 }
 
 Test(io_faults, nometasync)

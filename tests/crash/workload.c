@@ -29,12 +29,11 @@ static int open_tree(struct crash_workload *work, struct qs_txn *txn, unsigned t
     return rc;
 }
 
-static int put_number(struct crash_workload *work, struct qs_txn *txn, unsigned tree,
-                      unsigned index, bool reserve)
+static int put_value(struct crash_workload *work, struct qs_txn *txn, unsigned tree, unsigned index,
+                     uint32_t number, bool reserve)
 {
     struct qs_tree *handle;
     uint8_t buffer[512];
-    uint32_t number = work->next_value++;
     struct qs_val key = crash_key(&work->shape, tree, index, buffer);
     struct qs_val want = crash_value(&work->shape, number);
     struct qs_val value = want;
@@ -48,6 +47,12 @@ static int put_number(struct crash_workload *work, struct qs_txn *txn, unsigned 
         memcpy((void *)(uintptr_t)value.data, want.data, want.size);
     work->working.value[tree][index] = number;
     return 0;
+}
+
+static int put_number(struct crash_workload *work, struct qs_txn *txn, unsigned tree,
+                      unsigned index, bool reserve)
+{
+    return put_value(work, txn, tree, index, work->next_value++, reserve);
 }
 
 static int delete_key(struct crash_workload *work, struct qs_txn *txn, unsigned tree,
@@ -170,6 +175,17 @@ static int fixed_child(struct crash_workload *work, struct qs_txn *txn, unsigned
     return rc;
 }
 
+int crash_work_bulk(struct crash_workload *work, struct qs_txn *txn, bool grow)
+{
+    const unsigned tree = CRASH_TREES - 1, values = 32;
+    int rc = 0;
+
+    for (unsigned index = 0; index < values && rc == 0; index++)
+        rc = grow ? put_value(work, txn, tree, index, CRASH_BULKY | work->next_value++, index == 7)
+                  : delete_key(work, txn, tree, index);
+    return rc;
+}
+
 int crash_work_fixed(struct crash_workload *work, struct qs_txn *txn, unsigned step)
 {
     unsigned tree = step % CRASH_TREES;
@@ -185,6 +201,8 @@ int crash_work_fixed(struct crash_workload *work, struct qs_txn *txn, unsigned s
         rc = fixed_child(work, txn, step + 1, false);
     if (rc == 0 && step % 5 == 4)
         rc = drop(work, txn, 2 + step % 2, step % 2 == 0);
+    if (rc == 0 && (step == 2 || step == 6))
+        rc = crash_work_bulk(work, txn, step == 2);
     return rc;
 }
 

@@ -96,9 +96,9 @@ static int truncate_file(struct qs_io_file *file, uint64_t size)
     return fails(false) ? ENOSPC : qs_io_posix.truncate(file, size);
 }
 
-static int allocate(struct qs_io_file *file, uint64_t offset, uint64_t size)
+static void write_out(struct qs_io_file *file, uint64_t offset, uint64_t size)
 {
-    return fails(false) ? ENOSPC : qs_io_posix.allocate(file, offset, size);
+    qs_io_posix.write_out(file, offset, size);
 }
 
 static int punch(struct qs_io_file *file, uint64_t offset, uint64_t size)
@@ -114,7 +114,7 @@ static const struct qs_io_ops failing_io = {
     .flush = flush,
     .flush_range = flush_range,
     .truncate = truncate_file,
-    .allocate = allocate,
+    .write_out = write_out,
     .punch = punch,
 };
 

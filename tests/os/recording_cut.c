@@ -50,8 +50,6 @@ static int apply(int fd, const struct recorded *event)
         return put(fd, event, event->offset, event->offset + event->size);
     case RECORDED_TRUNCATE:
         return qs_posix_truncate(fd, event->offset);
-    case RECORDED_ALLOCATE:
-        return qs_posix_allocate(fd, event->offset, event->size);
     case RECORDED_PUNCH:
         return qs_posix_punch(fd, event->offset, event->size);
     case RECORDED_FLUSH:

@@ -352,18 +352,6 @@ static int recording_truncate(struct qs_io_file *file, uint64_t size)
     return call_end(rc);
 }
 
-static int recording_allocate(struct qs_io_file *file, uint64_t offset, uint64_t size)
-{
-    enum recording_fault fault = call_begin(file);
-    int rc = fault == FAULT_NONE ? qs_posix_allocate(file->fd, offset, size) : fault_errno(fault);
-
-    if (rc == 0 && is_recording(file)) {
-        list_add(&recording.log, RECORDED_ALLOCATE, offset, size);
-        image_grow(offset + size);
-    }
-    return call_end(rc);
-}
-
 /* A hint changes no state that a power cut can leave: what was written may be on the medium anyway. */
 static void recording_write_out(struct qs_io_file *file, uint64_t offset, uint64_t size)
 {
@@ -396,7 +384,6 @@ const struct qs_io_ops recording_io = {
     .flush = recording_flush,
     .flush_range = recording_flush_range,
     .truncate = recording_truncate,
-    .allocate = recording_allocate,
     .write_out = recording_write_out,
     .punch = recording_punch,
 };

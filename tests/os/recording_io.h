@@ -29,7 +29,6 @@ enum recorded_kind {
     RECORDED_FLUSH,
     RECORDED_FLUSH_RANGE,
     RECORDED_TRUNCATE, /* offset: the new size */
-    RECORDED_ALLOCATE,
     RECORDED_PUNCH,
 };
 

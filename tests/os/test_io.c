@@ -254,12 +254,6 @@ FOR_ALL_IO(sizes)
     expect_content(fixture.fd, model, 65536);
     cr_assert_eq(io->truncate(fixture.file, 32768), 0);
     expect_content(fixture.fd, model, 32768);
-    cr_assert_eq(io->allocate(fixture.file, 16384, 32768), 0);
-    memset(model + 32768, 0, 16384);
-    expect_content(fixture.fd, model, 49152);
-    cr_assert_eq(io->allocate(fixture.file, 0, 4096), 0);
-    cr_assert_eq(io->allocate(fixture.file, 0, 0), 0);
-    expect_content(fixture.fd, model, 49152);
     free(model);
     fixture_close(&fixture);
 }

@@ -4,10 +4,13 @@
  * Invariants: P1 what is allocated belongs to nobody: no run, no waiting run, no page of the bitmap
  * or the chain. P2 after a checkpoint exactly what somebody has is marked. P3 a rollback leaves
  * what was before. P4 a run that a reader's checkpoint includes is not reused.
+ * P5 a hole is punched only where nobody has anything, and below the reach. P6 no page lies behind a
+ * settled cut that nobody said he can move.
  */
 #define _GNU_SOURCE
 
 #include "store/space.h"
+#include "store/space_cut.h"
 #include "store/space_leaf.h"
 
 #include "scratch_store.h"
@@ -120,16 +123,66 @@ static void change(struct world *world)
     }
 }
 
+/* P5 */
+static struct world *punched; /* whose file it is */
+static uint64_t holes;        /* pages */
+
+static int punch(struct qs_io_file *file, uint64_t offset, uint64_t size)
+{
+    (void)file;
+    uint64_t pgno = offset >> QS_PAGE_SHIFT, end = (offset + size) >> QS_PAGE_SHIFT;
+    cr_assert(pgno >= META_PAGES && end <= punched->space.reach);
+    for (; pgno < end; pgno++, holes++)
+        cr_assert(!punched->taken[pgno], "page %llu is in use", (unsigned long long)pgno);
+    return 0;
+}
+
+static void punch_some(struct world *world)
+{
+    static struct qs_io_ops io;
+    const struct qs_io_ops *plain = world->store->io;
+    io = *plain;
+    io.punch = punch;
+    world->store->io = &io;
+    punched = world;
+    mark_all(world);
+    for (unsigned i = 0; i < 20; i++)
+        qs_space_punch(&world->space, 1);
+    world->store->io = plain;
+}
+
+/* P6, with every second of the user's runs movable. */
+static void find_cut(struct world *world)
+{
+    struct space_cut cut;
+    uint64_t end = META_PAGES;
+    mark_all(world);
+    cr_assert(qs_space_cut_find(&world->space, 50, 10000, &cut) == 0);
+    for (size_t i = 0; i < world->run_count; i++) {
+        const struct run *run = &world->run[i];
+        if (i % 2 == 0)
+            qs_space_cut_movable(&cut, run->pgno, run->pages);
+        else if (run->pgno + run->pages > end)
+            end = run->pgno + run->pages;
+    }
+    cr_assert(qs_space_cut_account(&world->space, &cut) == 0);
+    qs_space_cut_settle(&cut);
+    cr_assert(cut.start >= end || cut.start == cut.end);
+}
+
 static void commit(struct world *world)
 {
     struct batch batch;
     qs_batch_init(&batch, world->store);
     world->meta.checkpoint++;
-    cr_assert(qs_space_checkpoint(&world->space, &batch, &world->meta, (struct loose_runs){NULL, 0}) == 0);
+    cr_assert(qs_space_checkpoint(&world->space, &batch, &world->meta,
+                                  (struct loose_runs){NULL, 0}) == 0);
     cr_assert(qs_batch_write(&batch) == 0);
     cr_assert(qs_meta_write(world->store, &world->meta) == 0);
     qs_space_commit(&world->space, &world->meta);
     check_bitmap(world);
+    punch_some(world);
+    find_cut(world);
 }
 
 /* A transaction that comes to nothing (P3). */
@@ -206,6 +259,7 @@ Test(space, against_a_list_of_runs)
         if (scratch_random(&world.random) % 20 == 0)
             reopen(&world);
     }
+    cr_assert(holes > 0);
     /* When all is given back, only the account itself is left. */
     world.reader_count = 0;
     for (unsigned i = 0; i < 3; i++) {
