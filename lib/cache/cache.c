@@ -36,10 +36,11 @@ void qs_cache_close(struct cache *cache)
     cache->chained = cache->dirty = cache->placing = NULL;
 }
 
-static struct version *version_of_word(uint64_t word)
+static struct version *version_of_word(struct cache *cache, uint64_t word)
 {
     bool is_free = (word & MAP_WORD_FREE) != 0;
-    struct version *v = qs_version_new(is_free ? VERSION_UNUSED : VERSION_CLEAN, 0);
+    struct version *v =
+        qs_version_new(&cache->map.versions, is_free ? VERSION_UNUSED : VERSION_CLEAN, 0);
     if (v != NULL)
         v->base = is_free ? 0 : word & MAP_WORD_PGNO;
     return v;
@@ -47,9 +48,9 @@ static struct version *version_of_word(uint64_t word)
 
 /* A delta holds whatever was touched since the page below was written, so it says the same over any page
  * written since (rule 3). */
-static struct version *delta_over(const struct version *from, uint64_t word)
+static struct version *delta_over(struct cache *cache, const struct version *from, uint64_t word)
 {
-    struct version *v = qs_version_new(VERSION_DELTA, from->page_bytes);
+    struct version *v = qs_version_new(&cache->map.versions, VERSION_DELTA, from->page_bytes);
     if (v == NULL)
         return NULL;
     v->base = word & MAP_WORD_PGNO;
@@ -60,12 +61,13 @@ static struct version *delta_over(const struct version *from, uint64_t word)
 }
 
 /* What stands for a page that a checkpoint wrote as of transaction `as_of`. */
-static int prepare_fresh(struct placement *place, const struct version *head, txnid_t as_of)
+static int prepare_fresh(struct cache *cache, struct placement *place, const struct version *head,
+                         txnid_t as_of)
 {
     if (head == NULL || head->txn <= as_of)
-        place->fresh = version_of_word(place->word);
+        place->fresh = version_of_word(cache, place->word);
     else if (head->kind == VERSION_DELTA)
-        place->fresh = delta_over(head, place->word);
+        place->fresh = delta_over(cache, head, place->word);
     else
         return 0; /* needs no page below */
     return place->fresh != NULL ? 0 : ENOMEM;
@@ -88,9 +90,9 @@ int qs_cache_prepare(struct cache *cache, struct placement *placement, size_t co
         uint64_t word = atomic_load_explicit(&entry->base, memory_order_relaxed);
         const struct version *head = atomic_load_explicit(&entry->head, memory_order_relaxed);
         if (place->own == NULL)
-            rc = prepare_fresh(place, head, as_of);
+            rc = prepare_fresh(cache, place, head, as_of);
         if (rc == 0 && head == NULL && word != 0) {
-            place->bottom = version_of_word(word);
+            place->bottom = version_of_word(cache, word);
             rc = place->bottom != NULL ? 0 : ENOMEM;
         }
     }
@@ -140,8 +142,6 @@ static void link_version(struct cache *cache, struct placement *place, struct ma
     fresh->txn = stamp.txn;
     fresh->checkpoint = stamp.checkpoint;
     atomic_store_explicit(&fresh->older, head, memory_order_relaxed);
-    if (place->pid >= cache->map.head_end)
-        cache->map.head_end = place->pid + 1;
     /* release, head before base: M2 */
     atomic_store_explicit(&entry->head, fresh, memory_order_release);
 }
