@@ -108,8 +108,8 @@ void qs_cache_forget(struct placement *placement, size_t count)
     }
 }
 
-/* C1 for everything below `newer`; `newest` stamps what is unlinked. */
-static void shorten(struct cache *cache, struct version *newer, txnid_t newest, struct live live)
+/* C1 for everything below `newer`. */
+static void shorten(struct cache *cache, struct version *newer, struct live live)
 {
     struct version *v;
     while ((v = atomic_load_explicit(&newer->older, memory_order_relaxed)) != NULL) {
@@ -121,7 +121,7 @@ static void shorten(struct cache *cache, struct version *newer, txnid_t newest, 
          */
         atomic_store_explicit(&newer->older, atomic_load_explicit(&v->older, memory_order_relaxed),
                               memory_order_release);
-        qs_retire_add(&cache->retire, v, newest);
+        qs_retire_add(&cache->retire, v);
     }
 }
 
@@ -138,7 +138,7 @@ static void link_version(struct cache *cache, struct placement *place, struct ma
     if (head == NULL)
         head = place->bottom;
     else
-        shorten(cache, head, stamp.txn, live);
+        shorten(cache, head, live);
     fresh->txn = stamp.txn;
     fresh->checkpoint = stamp.checkpoint;
     atomic_store_explicit(&fresh->older, head, memory_order_relaxed);
@@ -236,8 +236,7 @@ struct version *qs_cache_version(struct cache *cache, pageid_t pid, txnid_t as_o
 
 /* Shortens one chain; true when the list need not remember it: nothing is left of it and readers use
  * the map entry alone, or the page is dirty again, which the other list remembers. */
-static bool collapse(struct cache *cache, pageid_t pid, txnid_t newest, struct stamp oldest,
-                     struct live live)
+static bool collapse(struct cache *cache, pageid_t pid, struct stamp oldest, struct live live)
 {
     struct map_entry *entry;
     if (qs_map_entry(&cache->map, pid, &entry) != 0)
@@ -245,13 +244,13 @@ static bool collapse(struct cache *cache, pageid_t pid, txnid_t newest, struct s
     struct version *head = atomic_load_explicit(&entry->head, memory_order_relaxed);
     if (head == NULL || is_dirty(head))
         return true;
-    shorten(cache, head, newest, live);
+    shorten(cache, head, live);
     if (!qs_stamp_seen(qs_version_stamp(head), oldest) ||
         atomic_load_explicit(&head->older, memory_order_relaxed) != NULL)
         return false;
     /* release: the base word it uncovers was stored before (publish_one) */
     atomic_store_explicit(&entry->head, NULL, memory_order_release);
-    qs_retire_add(&cache->retire, head, newest);
+    qs_retire_add(&cache->retire, head);
     return true;
 }
 
@@ -268,12 +267,9 @@ static struct stamp oldest_of(struct live live)
     return oldest;
 }
 
-void qs_cache_trim(struct cache *cache, txnid_t newest, struct live live, size_t most)
+void qs_cache_trim(struct cache *cache, struct live live, size_t most)
 {
     struct stamp oldest = oldest_of(live);
-    /* First, since the scan behind `live` came after these were unlinked (R1), but before what is
-     * unlinked below. */
-    qs_retire_run(&cache->retire, live.count > 0 ? oldest.txn : QS_TXNID_NONE);
     if (oldest.txn != cache->trim_for.txn || oldest.checkpoint != cache->trim_for.checkpoint)
         cache->trim_left = cache->chained_count;
     cache->trim_for = oldest;
@@ -281,7 +277,7 @@ void qs_cache_trim(struct cache *cache, txnid_t newest, struct live live, size_t
         if (cache->trim_at >= cache->chained_count)
             cache->trim_at = 0;
         pageid_t *pid = &cache->chained[cache->trim_at];
-        if (collapse(cache, *pid, newest, oldest, live))
+        if (collapse(cache, *pid, oldest, live))
             *pid = cache->chained[--cache->chained_count];
         else
             cache->trim_at++;

@@ -94,9 +94,9 @@ void qs_cache_placed(struct cache *cache);
 /* The version of a dirty page that a checkpoint as of transaction `as_of` writes. */
 struct version *qs_cache_version(struct cache *cache, pageid_t pid, txnid_t as_of);
 
-/* Collapses chains that nobody needs, as far as it gets by looking at `most` of them, and frees what is
- * retired. `newest`: the newest transaction that was published. */
+/* Shortens and collapses chains that nobody needs, as far as it gets by looking at `most` of them; what is
+ * unlinked waits in `retire`. */
 #define CACHE_TRIM_STEP 32u
-void qs_cache_trim(struct cache *cache, txnid_t newest, struct live live, size_t most);
+void qs_cache_trim(struct cache *cache, struct live live, size_t most);
 
 #endif

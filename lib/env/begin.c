@@ -54,7 +54,8 @@ int qs_read_begin(struct qs_env *env, struct qs_txn *txn)
         qs_replica_state(replica, &again);
         if (again.sequence == state.sequence && qs_core_newest(core) <= state.checkpoint &&
             atomic_load(&header->visible) == visible) {
-            qs_txn_init_read(txn, replica, &core->names, &state, snapshot);
+            qs_txn_init_read(txn, replica, &core->names, &state, snapshot,
+                             &((struct reader *)txn->slot)->inside);
             break;
         }
         qs_core_unuse(replica);

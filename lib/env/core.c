@@ -10,6 +10,7 @@
 #include "env/checkpoint.h"
 #include "env/env.h"
 #include "os/hook.h"
+#include "readers/inside.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -230,4 +231,18 @@ void qs_core_scan(struct core *core)
         core->live_snapshots[core->live_count] = core->job->as_of;
         core->live_checkpoints[core->live_count++] = core->job->replica->meta.checkpoint;
     }
+}
+
+/* A look at all threads costs microseconds: it is had for so many items. */
+#define UNLINKED_MIN 256u
+
+void qs_core_free_unlinked(struct core *core, struct replica *replica)
+{
+    struct retire *versions = &replica->cache.retire, *trees = &replica->retire;
+    uint64_t now, oldest;
+    if (qs_retire_fresh(versions) + qs_retire_fresh(trees) < UNLINKED_MIN)
+        return;
+    qs_inside_look(core->lockfile, &now, &oldest);
+    qs_retire_run(versions, now, oldest);
+    qs_retire_run(trees, now, oldest);
 }

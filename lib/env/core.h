@@ -94,6 +94,9 @@ int qs_core_newest_meta(struct core *core, struct meta *meta);
 /* Makes the current replica one that has checkpoint `newest` or a later one. */
 int qs_core_follow(struct core *core, uint64_t newest);
 
+/* Frees what was unlinked in a replica and nobody looks at, when enough has gathered; under follow_lock. */
+void qs_core_free_unlinked(struct core *core, struct replica *replica);
+
 /* Scans the reader slots into live_*, with the snapshot that a checkpoint under way holds; under
  * follow_lock. */
 void qs_core_scan(struct core *core);

@@ -70,8 +70,10 @@ int qs_core_follow_log(struct core *core, struct replica *replica, uint64_t limi
     while (rc == 0 && log->end.position < limit) {
         struct log_end before = log->end;
         rc = qs_log_next(log, limit, &record);
-        if (rc == 0 && record->kind == LOG_TXN)
+        if (rc == 0 && record->kind == LOG_TXN) {
             rc = apply(core, replica, record);
+            qs_core_free_unlinked(core, replica); /* by F1 no writer is using the pool now */
+        }
         if (rc == 0 && record->kind == LOG_TAKEN)
             rc = qs_replica_take(replica, record + 1, record->size - sizeof *record);
         if (rc != 0)

@@ -72,12 +72,8 @@ static int reclaim(struct core *core, struct replica *replica)
     pthread_mutex_lock(&core->follow_lock);
     qs_core_scan(core);
     struct live live = qs_core_live(core);
-    qs_cache_trim(&replica->cache, replica->latest.txn, live, CACHE_TRIM_STEP);
-    txnid_t oldest = QS_TXNID_NONE;
-    for (unsigned i = 0; i < core->live_count; i++)
-        if (core->live_snapshots[i] < oldest)
-            oldest = core->live_snapshots[i];
-    qs_retire_run(&replica->retire, oldest);
+    qs_cache_trim(&replica->cache, live, CACHE_TRIM_STEP);
+    qs_core_free_unlinked(core, replica);
     uint64_t durable = durable_checkpoint(core, replica->meta.checkpoint);
     int rc = qs_space_reclaim(&core->space, durable, core->live_checkpoints, core->live_count);
     pthread_mutex_unlock(&core->follow_lock);

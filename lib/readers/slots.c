@@ -22,6 +22,7 @@
 static void slot_free(struct reader *slot)
 {
     atomic_store_explicit(&slot->snapshot, QS_TXNID_NONE, memory_order_release);
+    atomic_store_explicit(&slot->inside, 0, memory_order_release);
     atomic_store_explicit(&slot->thread, 0, memory_order_relaxed);
     /* release; pairs with the compare-and-swap in slot_claim() */
     atomic_store_explicit(&slot->owner, 0, memory_order_release);

@@ -30,8 +30,12 @@ void qs_writer_init(struct writer *w, struct map *map, struct store *store, stru
     w->spare_count = base->spare_count;
     w->used_pages = base->used_pages;
     w->limit_pages = base->limit_pages;
-    w->view = (struct view){map, qs_store_map(store)->base, base->txn - 1, UINT64_MAX, &w->own,
-                            map->root};
+    w->view = (struct view){.map = map,
+                            .file = qs_store_map(store)->base,
+                            .snapshot = base->txn - 1,
+                            .checkpoint = UINT64_MAX,
+                            .own = &w->own,
+                            .root = map->root};
 }
 
 void qs_writer_free(struct writer *w)

@@ -8,15 +8,19 @@
 #include <string.h>
 
 void qs_txn_init_read(struct qs_txn *txn, struct replica *replica, struct names *names,
-                      const struct replica_state *state, txnid_t snapshot)
+                      const struct replica_state *state, txnid_t snapshot, _Atomic uint64_t *inside)
 {
     txn->replica = replica;
     txn->names = names;
     txn->id = snapshot;
     txn->checkpoint = state->checkpoint;
     txn->status = TXN_READY;
-    txn->view = (struct view){&replica->cache.map, qs_store_map(replica->store)->base, snapshot,
-                              state->checkpoint, NULL, state->map};
+    txn->view = (struct view){.map = &replica->cache.map,
+                              .file = qs_store_map(replica->store)->base,
+                              .snapshot = snapshot,
+                              .checkpoint = state->checkpoint,
+                              .root = state->map,
+                              .inside = inside};
 }
 
 /* The memory of the last writer, whose buffers are large: one write transaction follows the other. */
