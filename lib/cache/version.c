@@ -50,7 +50,8 @@ static_assert(sizeof(struct version_slab) <= SLAB_HEADER, "header of a slab");
 static struct version_slab *allocate_slab(size_t block_bytes)
 {
 #ifdef QS_DEBUG
-    return aligned_alloc(SLAB_BYTES, SLAB_HEADER + block_bytes);
+    void *memory;
+    return posix_memalign(&memory, SLAB_BYTES, SLAB_HEADER + block_bytes) == 0 ? memory : NULL;
 #else
     (void)block_bytes;
     /* Twice the size has a multiple of it in it; the rest is given back. */
