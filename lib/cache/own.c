@@ -1,6 +1,8 @@
 /* own.c - a write transaction's own versions; see own.h. */
 #include "cache/own.h"
 
+#include "base/zeroed.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -48,7 +50,7 @@ static int grow(struct own *own)
 {
     struct own bigger = *own;
     bigger.capacity = own->capacity != 0 ? own->capacity * 2 : OWN_SLOTS_MIN;
-    bigger.slot = calloc(bigger.capacity, sizeof *bigger.slot);
+    bigger.slot = qs_zeroed(bigger.capacity * sizeof *bigger.slot);
     if (bigger.slot == NULL)
         return ENOMEM;
     for (size_t i = 0; i < own->capacity; i++)

@@ -233,8 +233,13 @@ void qs_core_scan(struct core *core)
     }
 }
 
-/* A look at all threads costs microseconds: it is had for so many items. */
+/* A look at all threads costs microseconds: it is had for so many items. In a debug build for each, so that
+ * what was freed too early is found. */
+#ifdef QS_DEBUG
+#define UNLINKED_MIN 1u
+#else
 #define UNLINKED_MIN 256u
+#endif
 
 void qs_core_free_unlinked(struct core *core, struct replica *replica)
 {

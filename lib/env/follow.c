@@ -8,6 +8,7 @@
 #include "env/core.h"
 
 #include "base/error.h"
+#include "base/zeroed.h"
 #include "log/group.h"
 #include "txn/change.h"
 #include "txn/publish.h"
@@ -37,7 +38,7 @@ int qs_core_begin_writer(struct core *core, struct qs_txn *txn, struct replica *
 static int apply(struct core *core, struct replica *replica, const struct log_record *record)
 {
     struct publication publication = {.place = NULL};
-    struct qs_txn *txn = calloc(1, sizeof *txn);
+    struct qs_txn *txn = qs_zeroed(sizeof *txn);
     if (txn == NULL)
         return ENOMEM;
     int rc = qs_core_begin_writer(core, txn, replica, UINT64_MAX);

@@ -1,12 +1,14 @@
 /* publish.c - linking a write transaction's changes; see publish.h. */
 #include "txn/publish.h"
 
+#include "base/zeroed.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
 int qs_publish_trees(struct publication *p, struct qs_txn *txn)
 {
-    p->change = calloc(txn->tree_count + 1, sizeof *p->change);
+    p->change = qs_zeroed((txn->tree_count + 1) * sizeof *p->change);
     if (p->change == NULL)
         return ENOMEM;
     for (uint32_t i = 0; i < txn->tree_count; i++) {
@@ -29,7 +31,7 @@ int qs_publish_prepare(struct publication *p, struct qs_txn *txn)
     int rc = qs_publish_trees(p, txn);
     if (rc != 0)
         return rc;
-    p->place = calloc(own->count + 1, sizeof *p->place);
+    p->place = qs_zeroed((own->count + 1) * sizeof *p->place);
     if (p->place == NULL)
         return ENOMEM;
     for (size_t i = 0; i < own->capacity; i++)

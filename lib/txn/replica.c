@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/vector.h"
+#include "base/zeroed.h"
 #include "tree/writer.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 
 static struct tree_version *new_version(const struct tree_record *record, bool exists, txnid_t txn)
 {
-    struct tree_version *v = calloc(1, sizeof *v);
+    struct tree_version *v = qs_zeroed(sizeof *v);
     if (v == NULL)
         return NULL;
     v->txn = txn;

@@ -2,6 +2,7 @@
 #include "txn/txn.h"
 
 #include "base/error.h"
+#include "base/zeroed.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -96,7 +97,7 @@ int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_
         /* INCOMPATIBLE: the committed main tree has a plain record of that name. */
         if (rc != 0 && rc != QS_E_NOTFOUND && rc != QS_E_INCOMPATIBLE)
             return rc;
-        state = calloc(1, sizeof *state);
+        state = qs_zeroed(sizeof *state);
         if (state == NULL)
             return ENOMEM;
         state->exists = rc == 0;
