@@ -17,6 +17,16 @@
 
 struct job;
 
+/* For what the runs that wait were last looked through: before one of these is another, or more of them wait,
+ * none of them can have come free. */
+struct reclaimed {
+    uint64_t newest;  /* checkpoint */
+    uint64_t durable; /* checkpoint */
+    uint64_t in_use;  /* bit n mod 64 for each checkpoint n in a reader slot: the set, but that two may
+                         share a bit: then they wait for the next checkpoint */
+    size_t waiting;   /* runs that were left */
+};
+
 struct core {
     /* under the registry's lock */
     struct core *next; /* in the registry */
@@ -52,6 +62,7 @@ struct core {
     struct space space;
     bool space_open; /* `space` is the one of space_checkpoint and what the log took since */
     uint64_t space_checkpoint;
+    struct reclaimed reclaimed;
     size_t space_runs;     /* large values of the log that it knows of */
     size_t space_segments; /* segments of the log that it knows of */
     size_t space_taken;    /* runs set aside that it knows of */
