@@ -54,7 +54,6 @@ static bool fence_all(void)
 
 void qs_inside_look(struct lockfile *lockfile, uint64_t *now, uint64_t *oldest)
 {
-    unsigned count = qs_reader_high_water(lockfile);
     *oldest = UINT64_MAX;
     /* release: who marks itself with the new epoch finds unlinked what was so before (acquire there) */
     *now = atomic_fetch_add(&qs_inside.epoch, 1);
@@ -62,9 +61,11 @@ void qs_inside_look(struct lockfile *lockfile, uint64_t *now, uint64_t *oldest)
         *oldest = 0;
         return;
     }
+    /* Behind the fence: a slot not counted yet, or not owned, gets so by a compare-and-swap, which is a fence
+     * before its first mark. */
+    unsigned count = qs_reader_high_water(lockfile);
     for (unsigned i = 0; i < count; i++) {
         const struct reader *slot = &lockfile->slots[i];
-        /* A slot claimed after this look had its owner stored by a compare-and-swap, a fence, before. */
         if (atomic_load(&slot->owner) != lockfile->self)
             continue;
         /* acquire: what was done inside was done before the memory is used again */
