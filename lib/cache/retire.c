@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define PREFETCH_AHEAD 8
+
 void qs_retire_init(struct retire *retire, void (*free_item)(void *memory))
 {
     *retire = (struct retire){.free_item = free_item};
@@ -40,8 +42,12 @@ void qs_retire_run(struct retire *retire, uint64_t now, uint64_t oldest)
 {
     for (; retire->sealed < retire->count; retire->sealed++)
         retire->item[retire->sealed].epoch = now;
-    while (retire->first < retire->count && retire->item[retire->first].epoch < oldest)
+    while (retire->first < retire->count && retire->item[retire->first].epoch < oldest) {
+        /* Nobody has touched them for a while. */
+        if (retire->first + PREFETCH_AHEAD < retire->count)
+            __builtin_prefetch(retire->item[retire->first + PREFETCH_AHEAD].memory, 1);
         retire->free_item(retire->item[retire->first++].memory);
+    }
     if (retire->first == retire->count)
         retire->first = retire->sealed = retire->count = 0;
 }

@@ -80,11 +80,22 @@ static int image_of_chain(const struct view *view, const struct version *v, stru
     return QS_E_PAGE_NOTFOUND;
 }
 
+/* Most heads are deltas over the page that the entry names: asks for that before the head is here, so that the
+ * waits for the two overlap. */
+static void prefetch_base(const struct view *view, const struct map_entry *entry)
+{
+    /* relaxed: nothing is read, and a wrong guess costs only time */
+    uint64_t word = atomic_load_explicit(&entry->base, memory_order_relaxed);
+    if ((word & MAP_WORD_VERIFIED) != 0)
+        qs_page_prefetch(file_page(view, word & MAP_WORD_PGNO));
+}
+
 /* The same of a map entry, where there is a chain; it may be gone. What a reader comes out with is a version
  * that its snapshot sees, which stays (C1), or a file page. */
 static bool image_of_entry(const struct view *view, struct map_entry *entry, struct image *image,
                            int *rc)
 {
+    prefetch_base(view, entry);
     qs_inside_enter(view->inside);
     struct version *head = atomic_load_explicit(&entry->head, memory_order_acquire);
     if (head != NULL)

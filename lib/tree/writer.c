@@ -167,6 +167,9 @@ static int begin_version(struct writer *w, pageid_t pid, bool whole, struct vers
         int rc = qs_view_committed(&w->view, pid, &head, &base);
         if (rc != 0)
             return rc;
+        /* The commit will look at it, to see whether it can go (C1). */
+        if (head != NULL)
+            __builtin_prefetch(atomic_load_explicit(&head->older, memory_order_relaxed));
         from = head;
     }
     if (from != NULL && (from->kind == VERSION_DELTA || from->kind == VERSION_WHOLE))
