@@ -193,16 +193,9 @@ static int add_version(struct writer *w, pageid_t pid, struct version *v)
     return 0;
 }
 
-/* This level's version, NULL when there is none. */
-static struct version *own_here(const struct writer *w, pageid_t pid)
-{
-    const struct own here = {w->own.slot, w->own.capacity, w->own.count, NULL};
-    return qs_own_get(&here, pid);
-}
-
 int qs_writer_leaf(struct writer *w, pageid_t pid, bool whole, struct version **version)
 {
-    *version = own_here(w, pid);
+    *version = qs_own_here(&w->own, pid);
     if (*version != NULL)
         return (*version)->kind == VERSION_FREED ? QS_CORRUPT() : 0;
     int rc = begin_version(w, pid, whole, version);
@@ -211,7 +204,7 @@ int qs_writer_leaf(struct writer *w, pageid_t pid, bool whole, struct version **
 
 int qs_writer_inner(struct writer *w, pageid_t pid, struct page **page)
 {
-    struct version *v = own_here(w, pid);
+    struct version *v = qs_own_here(&w->own, pid);
     if (v == NULL) {
         struct image image;
         int rc = qs_view_image(&w->view, pid, &image);
