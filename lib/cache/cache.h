@@ -30,7 +30,7 @@ struct cache {
     struct stamp trim_for; /* what every reader saw when they were last looked at */
 };
 
-/* Snapshots in use and their checkpoints, as a scan of the reader slots found them; no order. */
+/* Snapshots that this process uses, and their checkpoints, as a scan of the reader slots found them; no order. */
 struct live {
     const txnid_t *snapshot;
     const uint64_t *checkpoint;

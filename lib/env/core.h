@@ -22,9 +22,10 @@ struct job;
 struct reclaimed {
     uint64_t newest;  /* checkpoint */
     uint64_t durable; /* checkpoint */
-    uint64_t in_use;  /* bit n mod 64 for each checkpoint n in a reader slot: the set, but that two may
+    uint64_t
+        in_use; /* bit n mod 64 for each checkpoint n in a reader slot: the set, but that two may
                          share a bit: then they wait for the next checkpoint */
-    size_t waiting;   /* runs that were left */
+    size_t waiting; /* runs that were left */
 };
 
 struct core {
@@ -49,10 +50,12 @@ struct core {
 
     /* under follow_lock */
     pthread_mutex_t follow_lock;
-    struct replica *replicas; /* all of them, current included */
-    struct reader_use *uses;  /* room for a scan of all slots */
-    txnid_t *live_snapshots;  /* the same, taken apart */
-    uint64_t *live_checkpoints;
+    struct replica *replicas;   /* all of them, current included */
+    struct reader_use *uses;    /* room for a scan of all slots */
+    uint64_t *used_checkpoints; /* of all processes, as the scan found them */
+    unsigned used_count;
+    txnid_t *live_snapshots;    /* of this process's readers: versions are private */
+    uint64_t *live_checkpoints; /* of the same */
     unsigned live_count;
     struct stamp live_newest; /* newest visible transaction and checkpoint before the scan */
     struct job *job;          /* checkpoint under way, or NULL; under the writer mutex too, but for
@@ -108,7 +111,7 @@ int qs_core_follow(struct core *core, uint64_t newest);
 /* Frees what was unlinked in a replica and nobody looks at, when enough has gathered; under follow_lock. */
 void qs_core_free_unlinked(struct core *core, struct replica *replica);
 
-/* Scans the reader slots into live_*, with the snapshot that a checkpoint under way holds; under
+/* Scans the reader slots into used_* and live_*, with the snapshot that a checkpoint under way holds; under
  * follow_lock. */
 void qs_core_scan(struct core *core);
 static inline struct live qs_core_live(const struct core *core)

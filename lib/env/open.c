@@ -120,11 +120,14 @@ static int start(struct core *core, const struct qs_options *options, struct met
 
 static int make_tables(struct core *core)
 {
-    unsigned slots = qs_lockfile_max_readers(core->lockfile) + 1; /* one for a checkpoint under way */
+    unsigned slots =
+        qs_lockfile_max_readers(core->lockfile) + 1; /* one for a checkpoint under way */
     core->uses = malloc(slots * sizeof *core->uses);
     core->live_snapshots = malloc(slots * sizeof *core->live_snapshots);
     core->live_checkpoints = malloc(slots * sizeof *core->live_checkpoints);
-    bool all = core->uses != NULL && core->live_snapshots != NULL && core->live_checkpoints != NULL;
+    core->used_checkpoints = malloc(slots * sizeof *core->used_checkpoints);
+    bool all = core->uses != NULL && core->live_snapshots != NULL &&
+               core->live_checkpoints != NULL && core->used_checkpoints != NULL;
     return all ? 0 : ENOMEM;
 }
 

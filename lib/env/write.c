@@ -73,12 +73,12 @@ static int reclaim_pages(struct core *core, const struct replica *replica)
                             .durable = durable_checkpoint(core, replica->meta.checkpoint),
                             .waiting = core->space.wait_count};
     const struct reclaimed *last = &core->reclaimed;
-    for (unsigned i = 0; i < core->live_count; i++)
-        now.in_use |= 1ull << core->live_checkpoints[i] % 64;
+    for (unsigned i = 0; i < core->used_count; i++)
+        now.in_use |= 1ull << core->used_checkpoints[i] % 64;
     if (now.newest == last->newest && now.durable == last->durable && now.in_use == last->in_use &&
         now.waiting <= last->waiting)
         return 0;
-    int rc = qs_space_reclaim(&core->space, now.durable, core->live_checkpoints, core->live_count);
+    int rc = qs_space_reclaim(&core->space, now.durable, core->used_checkpoints, core->used_count);
     now.waiting = core->space.wait_count;
     if (rc == 0)
         core->reclaimed = now;
