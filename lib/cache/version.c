@@ -23,10 +23,12 @@
 #define SLAB_BYTES 8192u
 #define SLAB_BLOCKS_MAX 1u
 #define SLABS_KEPT 0u
+#define SLABS_KEPT_SHARE SIZE_MAX
 #else
 #define SLAB_BYTES (256u << 10)
 #define SLAB_BLOCKS_MAX UINT32_MAX
-#define SLABS_KEPT 4u /* empty ones, beside a quarter of all */
+#define SLABS_KEPT 4u       /* empty ones, */
+#define SLABS_KEPT_SHARE 4u /* beside a quarter of all */
 #endif
 #define SLAB_HEADER 64u /* blocks begin here */
 
@@ -54,15 +56,16 @@ static struct version_slab *allocate_slab(size_t block_bytes)
     return posix_memalign(&memory, SLAB_BYTES, SLAB_HEADER + block_bytes) == 0 ? memory : NULL;
 #else
     (void)block_bytes;
-    /* Twice the size has a multiple of it in it; the rest is given back. */
+    /* Twice the size has a multiple of it in it; the rest is given back. Of two the upper one is kept: the
+     * system maps downwards, and so the next slab joins it in one mapping. */
     size_t size = 2 * (size_t)SLAB_BYTES;
     uint8_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return NULL;
-    size_t before = -(uintptr_t)memory & (SLAB_BYTES - 1);
-    if (before != 0)
-        munmap(memory, before);
-    munmap(memory + before + SLAB_BYTES, SLAB_BYTES - before);
+    size_t before = SLAB_BYTES - (uintptr_t)memory % SLAB_BYTES;
+    munmap(memory, before);
+    if (before != SLAB_BYTES)
+        munmap(memory + before + SLAB_BYTES, SLAB_BYTES - before);
     return (struct version_slab *)(void *)(memory + before);
 #endif
 }
@@ -159,10 +162,12 @@ static void retire_slab(struct version_slab *slab)
 {
     struct version_pool *pool = slab->pool;
     unlink_slab(slab);
-    if (pool->empties < SLABS_KEPT + (SLABS_KEPT != 0 ? pool->slabs / 4 : 0)) {
-        link_slab(slab, &pool->empty);
-        pool->empties++;
-    } else {
+    link_slab(slab, &pool->empty);
+    pool->empties++;
+    while (pool->empties > SLABS_KEPT + pool->slabs / SLABS_KEPT_SHARE) {
+        slab = pool->empty;
+        unlink_slab(slab);
+        pool->empties--;
         release_slab(slab);
     }
 }
