@@ -36,10 +36,11 @@ void qs_cache_close(struct cache *cache)
     cache->chained = cache->dirty = cache->placing = NULL;
 }
 
-static struct version *version_of_word(uint64_t word)
+static struct version *version_of_word(struct cache *cache, uint64_t word)
 {
     bool is_free = (word & MAP_WORD_FREE) != 0;
-    struct version *v = qs_version_new(is_free ? VERSION_UNUSED : VERSION_CLEAN, 0);
+    struct version *v =
+        qs_version_new(&cache->map.versions, is_free ? VERSION_UNUSED : VERSION_CLEAN, 0);
     if (v != NULL)
         v->base = is_free ? 0 : word & MAP_WORD_PGNO;
     return v;
@@ -47,9 +48,9 @@ static struct version *version_of_word(uint64_t word)
 
 /* A delta holds whatever was touched since the page below was written, so it says the same over any page
  * written since (rule 3). */
-static struct version *delta_over(const struct version *from, uint64_t word)
+static struct version *delta_over(struct cache *cache, const struct version *from, uint64_t word)
 {
-    struct version *v = qs_version_new(VERSION_DELTA, from->page_bytes);
+    struct version *v = qs_version_new(&cache->map.versions, VERSION_DELTA, from->page_bytes);
     if (v == NULL)
         return NULL;
     v->base = word & MAP_WORD_PGNO;
@@ -60,12 +61,13 @@ static struct version *delta_over(const struct version *from, uint64_t word)
 }
 
 /* What stands for a page that a checkpoint wrote as of transaction `as_of`. */
-static int prepare_fresh(struct placement *place, const struct version *head, txnid_t as_of)
+static int prepare_fresh(struct cache *cache, struct placement *place, const struct version *head,
+                         txnid_t as_of)
 {
     if (head == NULL || head->txn <= as_of)
-        place->fresh = version_of_word(place->word);
+        place->fresh = version_of_word(cache, place->word);
     else if (head->kind == VERSION_DELTA)
-        place->fresh = delta_over(head, place->word);
+        place->fresh = delta_over(cache, head, place->word);
     else
         return 0; /* needs no page below */
     return place->fresh != NULL ? 0 : ENOMEM;
@@ -88,9 +90,9 @@ int qs_cache_prepare(struct cache *cache, struct placement *placement, size_t co
         uint64_t word = atomic_load_explicit(&entry->base, memory_order_relaxed);
         const struct version *head = atomic_load_explicit(&entry->head, memory_order_relaxed);
         if (place->own == NULL)
-            rc = prepare_fresh(place, head, as_of);
+            rc = prepare_fresh(cache, place, head, as_of);
         if (rc == 0 && head == NULL && word != 0) {
-            place->bottom = version_of_word(word);
+            place->bottom = version_of_word(cache, word);
             rc = place->bottom != NULL ? 0 : ENOMEM;
         }
     }
@@ -106,8 +108,8 @@ void qs_cache_forget(struct placement *placement, size_t count)
     }
 }
 
-/* C1 for everything below `newer`; `newest` stamps what is unlinked. */
-static void shorten(struct cache *cache, struct version *newer, txnid_t newest, struct live live)
+/* C1 for everything below `newer`. */
+static void shorten(struct cache *cache, struct version *newer, struct live live)
 {
     struct version *v;
     while ((v = atomic_load_explicit(&newer->older, memory_order_relaxed)) != NULL) {
@@ -119,7 +121,7 @@ static void shorten(struct cache *cache, struct version *newer, txnid_t newest, 
          */
         atomic_store_explicit(&newer->older, atomic_load_explicit(&v->older, memory_order_relaxed),
                               memory_order_release);
-        qs_retire_add(&cache->retire, v, newest);
+        qs_retire_add(&cache->retire, v);
     }
 }
 
@@ -136,12 +138,10 @@ static void link_version(struct cache *cache, struct placement *place, struct ma
     if (head == NULL)
         head = place->bottom;
     else
-        shorten(cache, head, stamp.txn, live);
+        shorten(cache, head, live);
     fresh->txn = stamp.txn;
     fresh->checkpoint = stamp.checkpoint;
     atomic_store_explicit(&fresh->older, head, memory_order_relaxed);
-    if (place->pid >= cache->map.head_end)
-        cache->map.head_end = place->pid + 1;
     /* release, head before base: M2 */
     atomic_store_explicit(&entry->head, fresh, memory_order_release);
 }
@@ -237,8 +237,7 @@ struct version *qs_cache_version(struct cache *cache, pageid_t pid, txnid_t as_o
 
 /* Shortens one chain; true when the list need not remember it: nothing is left of it and readers use
  * the map entry alone, or the page is dirty again, which the other list remembers. */
-static bool collapse(struct cache *cache, pageid_t pid, txnid_t newest, struct stamp oldest,
-                     struct live live)
+static bool collapse(struct cache *cache, pageid_t pid, struct stamp oldest, struct live live)
 {
     struct map_entry *entry;
     if (qs_map_entry(&cache->map, pid, &entry) != 0)
@@ -246,13 +245,13 @@ static bool collapse(struct cache *cache, pageid_t pid, txnid_t newest, struct s
     struct version *head = atomic_load_explicit(&entry->head, memory_order_relaxed);
     if (head == NULL || is_dirty(head))
         return true;
-    shorten(cache, head, newest, live);
+    shorten(cache, head, live);
     if (!qs_stamp_seen(qs_version_stamp(head), oldest) ||
         atomic_load_explicit(&head->older, memory_order_relaxed) != NULL)
         return false;
     /* release: the base word it uncovers was stored before (publish_one) */
     atomic_store_explicit(&entry->head, NULL, memory_order_release);
-    qs_retire_add(&cache->retire, head, newest);
+    qs_retire_add(&cache->retire, head);
     return true;
 }
 
@@ -269,12 +268,9 @@ static struct stamp oldest_of(struct live live)
     return oldest;
 }
 
-void qs_cache_trim(struct cache *cache, txnid_t newest, struct live live, size_t most)
+void qs_cache_trim(struct cache *cache, struct live live, size_t most)
 {
     struct stamp oldest = oldest_of(live);
-    /* First, since the scan behind `live` came after these were unlinked (R1), but before what is
-     * unlinked below. */
-    qs_retire_run(&cache->retire, live.count > 0 ? oldest.txn : QS_TXNID_NONE);
     if (oldest.txn != cache->trim_for.txn || oldest.checkpoint != cache->trim_for.checkpoint)
         cache->trim_left = cache->chained_count;
     cache->trim_for = oldest;
@@ -282,7 +278,7 @@ void qs_cache_trim(struct cache *cache, txnid_t newest, struct live live, size_t
         if (cache->trim_at >= cache->chained_count)
             cache->trim_at = 0;
         pageid_t *pid = &cache->chained[cache->trim_at];
-        if (collapse(cache, *pid, newest, oldest, live))
+        if (collapse(cache, *pid, oldest, live))
             *pid = cache->chained[--cache->chained_count];
         else
             cache->trim_at++;

@@ -30,7 +30,7 @@ struct cache {
     struct stamp trim_for; /* what every reader saw when they were last looked at */
 };
 
-/* Snapshots in use and their checkpoints, as a scan of the reader slots found them; no order. */
+/* Snapshots that this process uses, and their checkpoints, as a scan of the reader slots found them; no order. */
 struct live {
     const txnid_t *snapshot;
     const uint64_t *checkpoint;
@@ -96,9 +96,9 @@ void qs_cache_placed(struct cache *cache);
 /* The version of a dirty page that a checkpoint as of transaction `as_of` writes. */
 struct version *qs_cache_version(struct cache *cache, pageid_t pid, txnid_t as_of);
 
-/* Collapses chains that nobody needs, as far as it gets by looking at `most` of them, and frees what is
- * retired. `newest`: the newest transaction that was published. */
+/* Shortens and collapses chains that nobody needs, as far as it gets by looking at `most` of them; what is
+ * unlinked waits in `retire`. */
 #define CACHE_TRIM_STEP 32u
-void qs_cache_trim(struct cache *cache, txnid_t newest, struct live live, size_t most);
+void qs_cache_trim(struct cache *cache, struct live live, size_t most);
 
 #endif

@@ -31,7 +31,7 @@ int qs_map_open(struct map *map, struct store *store, const struct array_root *r
     map->store = store;
     map->root = *root;
     map->chunk_end = 0;
-    map->head_end = 0;
+    map->versions = (struct version_pool){.slabs = 0};
     map->chunk = calloc(MAP_CHUNKS, sizeof *map->chunk);
     map->runs = calloc(MAP_RUN_CHUNKS, sizeof *map->runs);
     map->run_end = 0;
@@ -44,31 +44,16 @@ int qs_map_open(struct map *map, struct store *store, const struct array_root *r
     return 0;
 }
 
-static void free_versions(struct map_entry *chunk, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct version *v = atomic_load_explicit(&chunk[i].head, memory_order_relaxed);
-        while (v != NULL) {
-            struct version *older = atomic_load_explicit(&v->older, memory_order_relaxed);
-            qs_version_free(v);
-            v = older;
-        }
-    }
-}
-
 void qs_map_close(struct map *map)
 {
+    qs_version_pool_close(&map->versions);
     if (map->chunk == NULL)
         return;
     uint32_t end = atomic_load_explicit(&map->chunk_end, memory_order_relaxed);
     for (size_t i = 0; i < end; i++) {
         struct map_entry *chunk = atomic_load_explicit(&map->chunk[i], memory_order_relaxed);
-        if (chunk == NULL)
-            continue;
-        size_t first = i << MAP_CHUNK_SHIFT;
-        size_t used = map->head_end > first ? map->head_end - first : 0;
-        free_versions(chunk, used < MAP_CHUNK_ENTRIES ? used : MAP_CHUNK_ENTRIES);
-        munmap(chunk, MAP_CHUNK_ENTRIES * sizeof *chunk);
+        if (chunk != NULL)
+            munmap(chunk, MAP_CHUNK_ENTRIES * sizeof *chunk);
     }
     free((void *)map->chunk);
     map->chunk = NULL;

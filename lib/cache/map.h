@@ -33,13 +33,13 @@ struct map_entry {
 
 struct map {
     struct store *store;                /* the file */
+    struct version_pool versions;       /* memory of the heads and what is below them */
     struct array_root root;             /* the newest map array (writer) */
     _Atomic(struct map_entry *) *chunk; /* MAP_CHUNKS pointers to demand-zero memory */
     _Atomic(_Atomic uint64_t *) *runs;  /* bit a file page: the large value that starts there was
                                            verified; in chunks, MAP_RUN_CHUNKS pointers */
     _Atomic uint32_t chunk_end;         /* chunks from here on do not exist */
     _Atomic uint32_t run_end;           /* the same for `runs` */
-    pageid_t head_end;                  /* page ids from here on never had a head (writer) */
 };
 
 int qs_map_open(struct map *map, struct store *store, const struct array_root *root);

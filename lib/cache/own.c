@@ -3,25 +3,28 @@
 
 #include <errno.h>
 #include <stdlib.h>
-
-#define OWN_SLOTS_MIN 16u
+#include <string.h>
 
 void qs_own_init(struct own *own, const struct own *parent)
 {
-    *own = (struct own){NULL, 0, 0, parent};
+    own->slot = own->few;
+    own->capacity = OWN_FEW;
+    own->count = 0;
+    own->parent = parent;
+    memset(own->few, 0, sizeof own->few);
 }
 
 void qs_own_free(struct own *own)
 {
-    for (size_t i = 0; i < own->capacity; i++)
+    for (size_t i = 0; own->count > 0 && i < own->capacity; i++)
         qs_version_free(own->slot[i].version);
-    free(own->slot);
-    qs_own_init(own, own->parent);
+    qs_own_forget(own);
 }
 
 void qs_own_forget(struct own *own)
 {
-    free(own->slot);
+    if (own->slot != own->few)
+        free(own->slot);
     qs_own_init(own, own->parent);
 }
 
@@ -34,28 +37,32 @@ static struct own_slot *probe(const struct own *own, pageid_t pid)
     return &own->slot[i];
 }
 
+struct version *qs_own_here(const struct own *own, pageid_t pid)
+{
+    return probe(own, pid)->version;
+}
+
 struct version *qs_own_get(const struct own *own, pageid_t pid)
 {
-    for (; own != NULL; own = own->parent) {
-        struct version *version = own->capacity != 0 ? probe(own, pid)->version : NULL;
-        if (version != NULL)
-            return version;
-    }
-    return NULL;
+    struct version *version = NULL;
+    for (; own != NULL && version == NULL; own = own->parent)
+        version = qs_own_here(own, pid);
+    return version;
 }
 
 static int grow(struct own *own)
 {
-    struct own bigger = *own;
-    bigger.capacity = own->capacity != 0 ? own->capacity * 2 : OWN_SLOTS_MIN;
-    bigger.slot = calloc(bigger.capacity, sizeof *bigger.slot);
-    if (bigger.slot == NULL)
+    struct own_slot *old = own->slot, *slot = calloc(own->capacity * 2, sizeof *slot);
+    size_t capacity = own->capacity;
+    if (slot == NULL)
         return ENOMEM;
-    for (size_t i = 0; i < own->capacity; i++)
-        if (own->slot[i].version != NULL)
-            *probe(&bigger, own->slot[i].pid) = own->slot[i];
-    free(own->slot);
-    *own = bigger;
+    own->slot = slot;
+    own->capacity = capacity * 2;
+    for (size_t i = 0; i < capacity; i++)
+        if (old[i].version != NULL)
+            *probe(own, old[i].pid) = old[i];
+    if (old != own->few)
+        free(old);
     return 0;
 }
 

@@ -17,6 +17,7 @@
 
 #include "format/page.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -53,13 +54,37 @@ static inline bool qs_stamp_seen(struct stamp of, struct stamp by)
     return of.txn <= by.txn && of.checkpoint <= by.checkpoint;
 }
 
-/* Allocates a version with a page of at least `page_bytes` (rounded up to a size class); kind,
- * older and txn are the caller's to set. NULL when there is no memory. */
-struct version *qs_version_new(enum version_kind kind, size_t page_bytes);
-void qs_version_free(struct version *version);
-
 /* The largest delta: what outgrows it becomes a whole page. */
 #define VERSION_DELTA_MAX 2048u
 #define VERSION_CLASS_BYTES 64u
+
+/* ---- memory ---- */
+
+/* A class for each size of a page, none included. */
+#define VERSION_CLASSES (QS_PAGE_BYTES / VERSION_CLASS_BYTES + 1)
+
+struct version_slab;
+
+/* The versions of one replica. Threads: one at a time; the writer's, or whoever holds follow_lock while
+ * there is no writer (F1). */
+struct version_pool {
+    struct version_slab *partial[VERSION_CLASSES]; /* slabs with blocks to be had, by class */
+    struct version_slab *full;                     /* slabs without */
+    struct version_slab *empty;                    /* slabs of no class, kept for the next need */
+    size_t slabs;                                  /* all of them */
+    size_t empties;                                /* those on `empty` */
+    uint64_t count;                                /* versions handed out */
+    uint64_t bytes;                                /* their blocks */
+};
+
+/* A pool begins as zeros. Closing it gives back the memory of all versions, whoever has them. */
+void qs_version_pool_close(struct version_pool *pool);
+
+/* Allocates a version with a page of at least `page_bytes` (rounded up to a size class); kind,
+ * older and txn are the caller's to set. NULL when there is no memory. */
+struct version *qs_version_new(struct version_pool *pool, enum version_kind kind,
+                               size_t page_bytes);
+/* Gives it back to its pool; NULL is allowed. */
+void qs_version_free(struct version *version);
 
 #endif

@@ -80,6 +80,30 @@ static int image_of_chain(const struct view *view, const struct version *v, stru
     return QS_E_PAGE_NOTFOUND;
 }
 
+/* Most heads are deltas over the page that the entry names: asks for that before the head is here, so that the
+ * waits for the two overlap. */
+static void prefetch_base(const struct view *view, const struct map_entry *entry)
+{
+    /* relaxed: nothing is read, and a wrong guess costs only time */
+    uint64_t word = atomic_load_explicit(&entry->base, memory_order_relaxed);
+    if ((word & MAP_WORD_VERIFIED) != 0)
+        qs_page_prefetch(file_page(view, word & MAP_WORD_PGNO));
+}
+
+/* The same of a map entry, where there is a chain; it may be gone. What a reader comes out with is a version
+ * that its snapshot sees, which stays (C1), or a file page. */
+static bool image_of_entry(const struct view *view, struct map_entry *entry, struct image *image,
+                           int *rc)
+{
+    prefetch_base(view, entry);
+    qs_inside_enter(view->inside);
+    struct version *head = atomic_load_explicit(&entry->head, memory_order_acquire);
+    if (head != NULL)
+        *rc = image_of_chain(view, head, image);
+    qs_inside_leave(view->inside);
+    return head != NULL;
+}
+
 int qs_view_resolve(const struct view *view, pageid_t pid, struct image *image)
 {
     struct map_entry *entry;
@@ -91,9 +115,9 @@ int qs_view_resolve(const struct view *view, pageid_t pid, struct image *image)
     int rc = qs_map_entry(view->map, pid, &entry);
     while (rc == 0) {
         uint64_t word = 0;
-        struct version *head = atomic_load_explicit(&entry->head, memory_order_acquire);
-        if (head != NULL)
-            return image_of_chain(view, head, image);
+        if (atomic_load_explicit(&entry->head, memory_order_acquire) != NULL &&
+            image_of_entry(view, entry, image, &rc))
+            return rc;
         rc = verified_word(view, pid, entry, &word);
         /* M2: a head that came meanwhile belongs to a newer base than `word` may be, or an older.
          */

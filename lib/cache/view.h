@@ -9,14 +9,17 @@
 #include "cache/map.h"
 #include "cache/own.h"
 #include "page/page.h"
+#include "readers/inside.h"
 
 struct view {
-    struct map *map;        /* page ids */
-    const uint8_t *file;    /* the map of the file it reads through (covers its snapshot) */
-    txnid_t snapshot;       /* newest transaction it sees */
-    uint64_t checkpoint;    /* the one it uses; a writer's: the largest number, it sees all */
-    const struct own *own;  /* a write transaction's versions, or NULL */
-    struct array_root root; /* map array of its checkpoint (M3) */
+    struct map *map;          /* page ids */
+    const uint8_t *file;      /* the map of the file it reads through (covers its snapshot) */
+    txnid_t snapshot;         /* newest transaction it sees */
+    uint64_t checkpoint;      /* the one it uses; a writer's: the largest number, it sees all */
+    const struct own *own;    /* a write transaction's versions, or NULL */
+    struct array_root root;   /* map array of its checkpoint (M3) */
+    _Atomic uint64_t *inside; /* where it marks that it follows links (readers/inside.h); NULL:
+                                 nobody unlinks anything meanwhile */
 };
 
 /* A page as a view sees it: `base`, and where the version is a mini-page, the delta over it. */

@@ -8,6 +8,7 @@
 #include "env/env.h"
 
 #include "base/error.h"
+#include "base/zeroed.h"
 #include "os/hook.h"
 #include "txn/nested.h"
 
@@ -54,7 +55,8 @@ int qs_read_begin(struct qs_env *env, struct qs_txn *txn)
         qs_replica_state(replica, &again);
         if (again.sequence == state.sequence && qs_core_newest(core) <= state.checkpoint &&
             atomic_load(&header->visible) == visible) {
-            qs_txn_init_read(txn, replica, &core->names, &state, snapshot);
+            qs_txn_init_read(txn, replica, &core->names, &state, snapshot,
+                             &((struct reader *)txn->slot)->inside);
             break;
         }
         qs_core_unuse(replica);
@@ -102,7 +104,7 @@ int qs_txn_begin(struct qs_env *env, struct qs_txn *parent, unsigned flags, stru
         return EINVAL;
     if (parent != NULL && parent->status != TXN_READY)
         return QS_E_BAD_TXN;
-    struct qs_txn *txn = calloc(1, sizeof *txn);
+    struct qs_txn *txn = qs_zeroed(sizeof *txn);
     if (txn == NULL)
         return ENOMEM;
     txn->env = env;

@@ -139,7 +139,7 @@ static void publish(struct job *job)
     qs_group_raise(&header->visible, job->meta.txn);
     QS_HOOK("checkpoint.published");
     qs_core_scan(core);
-    qs_cache_trim(&replica->cache, job->txn->id, qs_core_live(core), SIZE_MAX);
+    qs_cache_trim(&replica->cache, qs_core_live(core), SIZE_MAX);
     pthread_mutex_unlock(&core->follow_lock);
 }
 

@@ -10,6 +10,7 @@
 #include "env/checkpoint.h"
 #include "env/env.h"
 #include "os/hook.h"
+#include "readers/inside.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -41,6 +42,7 @@ void qs_core_free(struct core *core)
     free(core->uses);
     free(core->live_snapshots);
     free(core->live_checkpoints);
+    free(core->used_checkpoints);
     qs_redo_free(&core->redo);
     pthread_mutex_destroy(&core->follow_lock);
     if (core->lockfile != NULL)
@@ -213,6 +215,12 @@ int qs_core_follow(struct core *core, uint64_t newest)
     return rc;
 }
 
+static void add_live(struct core *core, txnid_t snapshot, uint64_t checkpoint)
+{
+    core->live_snapshots[core->live_count] = snapshot;
+    core->live_checkpoints[core->live_count++] = checkpoint;
+}
+
 void qs_core_scan(struct core *core)
 {
     unsigned max = qs_lockfile_max_readers(core->lockfile);
@@ -221,13 +229,35 @@ void qs_core_scan(struct core *core)
     core->live_newest.checkpoint = atomic_load(&header->checkpoint);
     /* seq_cst: what was published before it is seen by every reader whose slot the scan misses */
     atomic_thread_fence(memory_order_seq_cst);
-    core->live_count = qs_reader_scan(core->lockfile, core->uses, max);
-    for (unsigned i = 0; i < core->live_count; i++) {
-        core->live_snapshots[i] = core->uses[i].snapshot;
-        core->live_checkpoints[i] = core->uses[i].checkpoint;
+    core->used_count = qs_reader_scan(core->lockfile, core->uses, max);
+    core->live_count = 0;
+    for (unsigned i = 0; i < core->used_count; i++) {
+        core->used_checkpoints[i] = core->uses[i].checkpoint;
+        if (core->uses[i].own)
+            add_live(core, core->uses[i].snapshot, core->uses[i].checkpoint);
     }
     if (core->job != NULL) {
-        core->live_snapshots[core->live_count] = core->job->as_of;
-        core->live_checkpoints[core->live_count++] = core->job->replica->meta.checkpoint;
+        uint64_t checkpoint = core->job->replica->meta.checkpoint;
+        core->used_checkpoints[core->used_count++] = checkpoint;
+        add_live(core, core->job->as_of, checkpoint);
     }
+}
+
+/* A look at all threads costs microseconds: it is had for so many items. In a debug build for each, so that
+ * what was freed too early is found. */
+#ifdef QS_DEBUG
+#define UNLINKED_MIN 1u
+#else
+#define UNLINKED_MIN 256u
+#endif
+
+void qs_core_free_unlinked(struct core *core, struct replica *replica)
+{
+    struct retire *versions = &replica->cache.retire, *trees = &replica->retire;
+    uint64_t now, oldest;
+    if (qs_retire_fresh(versions) + qs_retire_fresh(trees) < UNLINKED_MIN)
+        return;
+    qs_inside_look(core->lockfile, &now, &oldest);
+    qs_retire_run(versions, now, oldest);
+    qs_retire_run(trees, now, oldest);
 }

@@ -17,6 +17,17 @@
 
 struct job;
 
+/* For what the runs that wait were last looked through: before one of these is another, or more of them wait,
+ * none of them can have come free. */
+struct reclaimed {
+    uint64_t newest;  /* checkpoint */
+    uint64_t durable; /* checkpoint */
+    uint64_t
+        in_use; /* bit n mod 64 for each checkpoint n in a reader slot: the set, but that two may
+                         share a bit: then they wait for the next checkpoint */
+    size_t waiting; /* runs that were left */
+};
+
 struct core {
     /* under the registry's lock */
     struct core *next; /* in the registry */
@@ -39,10 +50,12 @@ struct core {
 
     /* under follow_lock */
     pthread_mutex_t follow_lock;
-    struct replica *replicas; /* all of them, current included */
-    struct reader_use *uses;  /* room for a scan of all slots */
-    txnid_t *live_snapshots;  /* the same, taken apart */
-    uint64_t *live_checkpoints;
+    struct replica *replicas;   /* all of them, current included */
+    struct reader_use *uses;    /* room for a scan of all slots */
+    uint64_t *used_checkpoints; /* of all processes, as the scan found them */
+    unsigned used_count;
+    txnid_t *live_snapshots;    /* of this process's readers: versions are private */
+    uint64_t *live_checkpoints; /* of the same */
     unsigned live_count;
     struct stamp live_newest; /* newest visible transaction and checkpoint before the scan */
     struct job *job;          /* checkpoint under way, or NULL; under the writer mutex too, but for
@@ -52,6 +65,7 @@ struct core {
     struct space space;
     bool space_open; /* `space` is the one of space_checkpoint and what the log took since */
     uint64_t space_checkpoint;
+    struct reclaimed reclaimed;
     size_t space_runs;     /* large values of the log that it knows of */
     size_t space_segments; /* segments of the log that it knows of */
     size_t space_taken;    /* runs set aside that it knows of */
@@ -98,7 +112,10 @@ int qs_core_newest_meta(struct core *core, struct meta *meta);
 /* Makes the current replica one that has checkpoint `newest` or a later one. */
 int qs_core_follow(struct core *core, uint64_t newest);
 
-/* Scans the reader slots into live_*, with the snapshot that a checkpoint under way holds; under
+/* Frees what was unlinked in a replica and nobody looks at, when enough has gathered; under follow_lock. */
+void qs_core_free_unlinked(struct core *core, struct replica *replica);
+
+/* Scans the reader slots into used_* and live_*, with the snapshot that a checkpoint under way holds; under
  * follow_lock. */
 void qs_core_scan(struct core *core);
 static inline struct live qs_core_live(const struct core *core)

@@ -51,7 +51,8 @@ static bool known_state(struct core *core, struct state *state)
     if (core->has_lock_file && qs_core_newest(core) == at.checkpoint &&
         atomic_load(&replica->applied) >= visible) {
         struct qs_txn txn = {.slot = NULL};
-        qs_txn_init_read(&txn, replica, &core->names, &at, visible > at.txn ? visible : at.txn);
+        qs_txn_init_read(&txn, replica, &core->names, &at, visible > at.txn ? visible : at.txn,
+                         NULL);
         known = read_state(&txn, state) == 0;
     }
     pthread_mutex_unlock(&core->follow_lock);

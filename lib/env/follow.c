@@ -8,6 +8,7 @@
 #include "env/core.h"
 
 #include "base/error.h"
+#include "base/zeroed.h"
 #include "log/group.h"
 #include "txn/change.h"
 #include "txn/publish.h"
@@ -37,7 +38,7 @@ int qs_core_begin_writer(struct core *core, struct qs_txn *txn, struct replica *
 static int apply(struct core *core, struct replica *replica, const struct log_record *record)
 {
     struct publication publication = {.place = NULL};
-    struct qs_txn *txn = calloc(1, sizeof *txn);
+    struct qs_txn *txn = qs_zeroed(sizeof *txn);
     if (txn == NULL)
         return ENOMEM;
     int rc = qs_core_begin_writer(core, txn, replica, UINT64_MAX);
@@ -70,8 +71,10 @@ int qs_core_follow_log(struct core *core, struct replica *replica, uint64_t limi
     while (rc == 0 && log->end.position < limit) {
         struct log_end before = log->end;
         rc = qs_log_next(log, limit, &record);
-        if (rc == 0 && record->kind == LOG_TXN)
+        if (rc == 0 && record->kind == LOG_TXN) {
             rc = apply(core, replica, record);
+            qs_core_free_unlinked(core, replica); /* by F1 no writer is using the pool now */
+        }
         if (rc == 0 && record->kind == LOG_TAKEN)
             rc = qs_replica_take(replica, record + 1, record->size - sizeof *record);
         if (rc != 0)

@@ -125,7 +125,9 @@ static int make_tables(struct core *core)
     core->uses = malloc(slots * sizeof *core->uses);
     core->live_snapshots = malloc(slots * sizeof *core->live_snapshots);
     core->live_checkpoints = malloc(slots * sizeof *core->live_checkpoints);
-    bool all = core->uses != NULL && core->live_snapshots != NULL && core->live_checkpoints != NULL;
+    core->used_checkpoints = malloc(slots * sizeof *core->used_checkpoints);
+    bool all = core->uses != NULL && core->live_snapshots != NULL &&
+               core->live_checkpoints != NULL && core->used_checkpoints != NULL;
     return all ? 0 : ENOMEM;
 }
 

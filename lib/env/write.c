@@ -66,19 +66,33 @@ static uint64_t durable_checkpoint(struct core *core, uint64_t newest)
     return known > newest - 1 ? known : newest - 1;
 }
 
+/* Pages that only ended readers could see; looked for when that may have changed. */
+static int reclaim_pages(struct core *core, const struct replica *replica)
+{
+    struct reclaimed now = {.newest = replica->meta.checkpoint,
+                            .durable = durable_checkpoint(core, replica->meta.checkpoint),
+                            .waiting = core->space.wait_count};
+    const struct reclaimed *last = &core->reclaimed;
+    for (unsigned i = 0; i < core->used_count; i++)
+        now.in_use |= 1ull << core->used_checkpoints[i] % 64;
+    if (now.newest == last->newest && now.durable == last->durable && now.in_use == last->in_use &&
+        now.waiting <= last->waiting)
+        return 0;
+    int rc = qs_space_reclaim(&core->space, now.durable, core->used_checkpoints, core->used_count);
+    now.waiting = core->space.wait_count;
+    if (rc == 0)
+        core->reclaimed = now;
+    return rc;
+}
+
 int qs_core_reclaim(struct core *core, struct replica *replica)
 {
     pthread_mutex_lock(&core->follow_lock);
     qs_core_scan(core);
     struct live live = qs_core_live(core);
-    qs_cache_trim(&replica->cache, replica->latest.txn, live, CACHE_TRIM_STEP);
-    txnid_t oldest = QS_TXNID_NONE;
-    for (unsigned i = 0; i < core->live_count; i++)
-        if (core->live_snapshots[i] < oldest)
-            oldest = core->live_snapshots[i];
-    qs_retire_run(&replica->retire, oldest);
-    uint64_t durable = durable_checkpoint(core, replica->meta.checkpoint);
-    int rc = qs_space_reclaim(&core->space, durable, core->live_checkpoints, core->live_count);
+    qs_cache_trim(&replica->cache, live, CACHE_TRIM_STEP);
+    qs_core_free_unlinked(core, replica);
+    int rc = reclaim_pages(core, replica);
     pthread_mutex_unlock(&core->follow_lock);
     return rc;
 }

@@ -7,6 +7,7 @@
  *            | suspect u64 | failed u32
  *      256   high water of slots u32
  *      320   reader slots, 64 bytes each: snapshot u64 | checkpoint u64 | owner u64 | thread u64
+ *            | inside u64
  *
  * Locks on bytes of the file (fcntl, so the kernel drops them when a process ends):
  *      0           read: has the file open; write: is the only one, initialising or closing
@@ -78,7 +79,9 @@ struct reader {
     _Atomic uint64_t owner;      /* 0: the slot is free. Low half pid, high half a nonce that tells
                                   * two lives of one pid apart; changed by compare-and-swap */
     _Atomic uint64_t thread;     /* pthread_self() of the holder; 0 while claiming */
-    uint8_t spare[32];           /* a slot is a cache line: no two readers share one */
+    _Atomic uint64_t inside; /* 0, or since when the holder follows links in its process's memory:
+                                  * of interest to that process only (readers/inside.h) */
+    uint8_t spare[24];       /* a slot is a cache line: no two readers share one */
 };
 static_assert(sizeof(struct reader) == 64, "reader slot");
 

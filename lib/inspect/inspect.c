@@ -26,12 +26,11 @@ int qs_inspect_open(struct inspect *inspect, const char *path)
         qs_store_close(inspect->store);
         return rc;
     }
-    inspect->view = (struct view){&inspect->map,
-                                  qs_store_map(inspect->store)->base,
-                                  inspect->meta.txn,
-                                  inspect->meta.checkpoint,
-                                  NULL,
-                                  inspect->meta.map};
+    inspect->view = (struct view){.map = &inspect->map,
+                                  .file = qs_store_map(inspect->store)->base,
+                                  .snapshot = inspect->meta.txn,
+                                  .checkpoint = inspect->meta.checkpoint,
+                                  .root = inspect->meta.map};
     return 0;
 }
 

@@ -90,6 +90,7 @@ bool qs_reader_active(const struct reader *reader);
 struct reader_use {
     uint64_t checkpoint; /* the file pages of this checkpoint may be in use */
     txnid_t snapshot;
+    bool own; /* by this process */
 };
 
 /* Copies the uses of all active slots into `uses` (room for `max`, at least max_readers entries)

@@ -22,6 +22,7 @@
 static void slot_free(struct reader *slot)
 {
     atomic_store_explicit(&slot->snapshot, QS_TXNID_NONE, memory_order_release);
+    atomic_store_explicit(&slot->inside, 0, memory_order_release);
     atomic_store_explicit(&slot->thread, 0, memory_order_relaxed);
     /* release; pairs with the compare-and-swap in slot_claim() */
     atomic_store_explicit(&slot->owner, 0, memory_order_release);
@@ -170,6 +171,9 @@ unsigned qs_reader_scan(struct lockfile *lockfile, struct reader_use *uses, unsi
         if (snapshot == QS_TXNID_NONE)
             continue;
         uses[found].snapshot = snapshot;
+        /* relaxed: our own slots keep their owner for as long as they have a snapshot */
+        uses[found].own =
+            atomic_load_explicit(&slot->owner, memory_order_relaxed) == lockfile->self;
         uses[found].checkpoint = atomic_load_explicit(&slot->checkpoint, memory_order_relaxed);
         found++;
     }

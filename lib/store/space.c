@@ -63,6 +63,7 @@ int qs_space_leaf_edit(struct space *space, uint64_t index, uint64_t **words)
         leaf->shadow = malloc(ARRAY_FANOUT * sizeof *leaf->shadow);
         if (leaf->shadow == NULL)
             return ENOMEM;
+        space->shadow_count++;
         memcpy(leaf->shadow, leaf->words, ARRAY_FANOUT * sizeof *leaf->shadow);
         leaf->dirty_before = leaf->dirty;
     }
@@ -124,7 +125,7 @@ void qs_space_rollback(struct space *space)
 
 void qs_space_leaf_settle(struct space *space, bool restore)
 {
-    for (size_t i = 0; i < space->leaf_count; i++) {
+    for (size_t i = 0; space->shadow_count > 0 && i < space->leaf_count; i++) {
         struct space_leaf *leaf = &space->leaf[i];
         if (leaf->shadow == NULL)
             continue;
@@ -134,6 +135,7 @@ void qs_space_leaf_settle(struct space *space, bool restore)
         }
         free(leaf->shadow);
         leaf->shadow = NULL;
+        space->shadow_count--;
     }
 }
 

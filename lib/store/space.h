@@ -22,6 +22,7 @@ struct space {
     uint64_t punch_end;       /* where the next look for runs to punch begins, downwards */
     struct space_leaf *leaf;  /* leaves of the bitmap, loaded on demand */
     size_t leaf_count;        /* entries in `leaf` */
+    size_t shadow_count;      /* those with a shadow */
     uint64_t low;             /* no page below is free; the meta pages never are */
     uint64_t run_missing;     /* no free run of this many pages or more below the high water */
     struct pending_run *wait; /* runs that wait, in order of release */

@@ -89,7 +89,7 @@ static int enlarge(struct job *job, struct version *v)
     struct version *bigger, *old;
     size_t wanted = v->page_bytes + bytes_of(job->entry) + VERSION_CLASS_BYTES;
     if (v->kind == VERSION_DELTA && wanted <= VERSION_DELTA_MAX) {
-        bigger = qs_version_new(VERSION_DELTA, wanted * 5 / 4);
+        bigger = qs_version_new(&job->w->view.map->versions, VERSION_DELTA, wanted * 5 / 4);
         if (bigger == NULL)
             return ENOMEM;
         bigger->base = v->base;

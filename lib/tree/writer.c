@@ -30,8 +30,12 @@ void qs_writer_init(struct writer *w, struct map *map, struct store *store, stru
     w->spare_count = base->spare_count;
     w->used_pages = base->used_pages;
     w->limit_pages = base->limit_pages;
-    w->view = (struct view){map,      qs_store_map(store)->base, base->txn - 1, UINT64_MAX, &w->own,
-                            map->root};
+    w->view = (struct view){.map = map,
+                            .file = qs_store_map(store)->base,
+                            .snapshot = base->txn - 1,
+                            .checkpoint = UINT64_MAX,
+                            .own = &w->own,
+                            .root = map->root};
 }
 
 void qs_writer_free(struct writer *w)
@@ -46,6 +50,12 @@ void qs_writer_free(struct writer *w)
     w->released = NULL;
     w->allocated = NULL;
     w->reserve.bytes = w->reserve.spent = NULL;
+}
+
+/* Where versions come from. */
+static struct version_pool *versions_of(const struct writer *w)
+{
+    return &w->view.map->versions;
 }
 
 /* Pops the chain of free page ids that the map holds. */
@@ -84,7 +94,7 @@ int qs_writer_take_pid(struct writer *w, pageid_t *pid)
 
 int qs_writer_give_pid(struct writer *w, pageid_t pid)
 {
-    struct version *gone = qs_version_new(VERSION_FREED, 0), *replaced;
+    struct version *gone = qs_version_new(versions_of(w), VERSION_FREED, 0), *replaced;
     if (gone == NULL)
         return ENOMEM;
     int rc = qs_vector_reserve((void **)&w->freed, &w->freed_capacity, w->freed_count + 1,
@@ -111,9 +121,10 @@ void qs_writer_image(const struct writer *w, const struct version *v, struct ima
                                 v->page};
 }
 
-static struct version *copy_version(const struct version *from)
+static struct version *copy_version(const struct writer *w, const struct version *from)
 {
-    struct version *v = qs_version_new((enum version_kind)from->kind, from->page_bytes);
+    struct version *v =
+        qs_version_new(versions_of(w), (enum version_kind)from->kind, from->page_bytes);
     if (v == NULL)
         return NULL;
     v->base = from->base;
@@ -128,8 +139,9 @@ static struct version *new_delta(const struct writer *w, pgno_t base, bool whole
 {
     const struct page *page = (const struct page *)(w->view.file + (base << QS_PAGE_SHIFT));
     whole |= page->kind == PAGE_FIXED;
-    struct version *v = whole ? qs_version_new(VERSION_WHOLE, QS_PAGE_BYTES)
-                              : qs_version_new(VERSION_DELTA, 4 * VERSION_CLASS_BYTES);
+    struct version *v =
+        whole ? qs_version_new(versions_of(w), VERSION_WHOLE, QS_PAGE_BYTES)
+              : qs_version_new(versions_of(w), VERSION_DELTA, 4 * VERSION_CLASS_BYTES);
     if (v == NULL)
         return NULL;
     v->merged_bytes = (uint16_t)qs_page_used(page);
@@ -155,10 +167,13 @@ static int begin_version(struct writer *w, pageid_t pid, bool whole, struct vers
         int rc = qs_view_committed(&w->view, pid, &head, &base);
         if (rc != 0)
             return rc;
+        /* The commit will look at it, to see whether it can go (C1). */
+        if (head != NULL)
+            __builtin_prefetch(atomic_load_explicit(&head->older, memory_order_relaxed));
         from = head;
     }
     if (from != NULL && (from->kind == VERSION_DELTA || from->kind == VERSION_WHOLE))
-        *out = copy_version(from);
+        *out = copy_version(w, from);
     else if (base == 0 || (from != NULL && from->kind == VERSION_FREED))
         return QS_E_PAGE_NOTFOUND;
     else
@@ -178,16 +193,9 @@ static int add_version(struct writer *w, pageid_t pid, struct version *v)
     return 0;
 }
 
-/* This level's version, NULL when there is none. */
-static struct version *own_here(const struct writer *w, pageid_t pid)
-{
-    const struct own here = {w->own.slot, w->own.capacity, w->own.count, NULL};
-    return qs_own_get(&here, pid);
-}
-
 int qs_writer_leaf(struct writer *w, pageid_t pid, bool whole, struct version **version)
 {
-    *version = own_here(w, pid);
+    *version = qs_own_here(&w->own, pid);
     if (*version != NULL)
         return (*version)->kind == VERSION_FREED ? QS_CORRUPT() : 0;
     int rc = begin_version(w, pid, whole, version);
@@ -196,13 +204,13 @@ int qs_writer_leaf(struct writer *w, pageid_t pid, bool whole, struct version **
 
 int qs_writer_inner(struct writer *w, pageid_t pid, struct page **page)
 {
-    struct version *v = own_here(w, pid);
+    struct version *v = qs_own_here(&w->own, pid);
     if (v == NULL) {
         struct image image;
         int rc = qs_view_image(&w->view, pid, &image);
         if (rc != 0)
             return rc;
-        v = qs_version_new(VERSION_WHOLE, QS_PAGE_BYTES);
+        v = qs_version_new(versions_of(w), VERSION_WHOLE, QS_PAGE_BYTES);
         if (v == NULL)
             return ENOMEM;
         memcpy(v->page, image.base, QS_PAGE_BYTES);
@@ -219,7 +227,7 @@ int qs_writer_inner(struct writer *w, pageid_t pid, struct page **page)
 int qs_writer_replace(struct writer *w, pageid_t pid, struct version **fresh,
                       struct version **replaced)
 {
-    *fresh = qs_version_new(VERSION_WHOLE, QS_PAGE_BYTES);
+    *fresh = qs_version_new(versions_of(w), VERSION_WHOLE, QS_PAGE_BYTES);
     if (*fresh == NULL)
         return ENOMEM;
     int rc = qs_own_set(&w->own, pid, *fresh, replaced);

@@ -6,6 +6,7 @@
 #include "txn/change.h"
 
 #include "base/error.h"
+#include "base/zeroed.h"
 #include "tree/dup_cursor.h"
 #include "txn/dup.h"
 
@@ -37,7 +38,7 @@ int qs_cursor_open(struct qs_txn *txn, struct qs_tree *tree, struct qs_cursor **
 {
     if (txn->status != TXN_READY)
         return QS_E_BAD_TXN;
-    struct qs_cursor *cursor = calloc(1, sizeof *cursor);
+    struct qs_cursor *cursor = qs_zeroed(sizeof *cursor);
     if (cursor == NULL)
         return ENOMEM;
     cursor->tree = tree;

@@ -4,14 +4,22 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static bool is_changed(const struct txn_tree *state)
+{
+    return state != NULL && state->state.dirty;
+}
+
 int qs_publish_trees(struct publication *p, struct qs_txn *txn)
 {
-    p->change = calloc(txn->tree_count + 1, sizeof *p->change);
+    size_t changed = 0;
+    for (uint32_t i = 0; i < txn->tree_count; i++)
+        changed += is_changed(txn->tree[i]);
+    p->change = changed <= PUBLICATION_FEW ? p->few_changes : calloc(changed, sizeof *p->change);
     if (p->change == NULL)
         return ENOMEM;
     for (uint32_t i = 0; i < txn->tree_count; i++) {
         struct txn_tree *state = txn->tree[i];
-        if (state == NULL || !state->state.dirty)
+        if (!is_changed(state))
             continue;
         struct tree_change *change = &p->change[p->change_count++];
         change->tree = qs_names_at(txn->names, i);
@@ -29,10 +37,10 @@ int qs_publish_prepare(struct publication *p, struct qs_txn *txn)
     int rc = qs_publish_trees(p, txn);
     if (rc != 0)
         return rc;
-    p->place = calloc(own->count + 1, sizeof *p->place);
+    p->place = own->count <= PUBLICATION_FEW ? p->few_places : calloc(own->count, sizeof *p->place);
     if (p->place == NULL)
         return ENOMEM;
-    for (size_t i = 0; i < own->capacity; i++)
+    for (size_t i = 0; p->count < own->count; i++)
         if (own->slot[i].version != NULL)
             p->place[p->count++] =
                 (struct placement){.pid = own->slot[i].pid, .own = own->slot[i].version};
@@ -61,7 +69,11 @@ void qs_publish_free(struct publication *p)
         qs_cache_forget(p->place, p->count);
     for (size_t i = 0; p->change != NULL && i < p->change_count; i++)
         qs_replica_forget(&p->change[i]);
-    free(p->place);
-    free(p->change);
-    *p = (struct publication){.place = NULL};
+    if (p->place != p->few_places)
+        free(p->place);
+    if (p->change != p->few_changes)
+        free(p->change);
+    p->place = NULL;
+    p->change = NULL;
+    p->count = p->change_count = 0;
 }

@@ -8,12 +8,16 @@
 
 #include "txn/txn.h"
 
-/* What is about to be linked. */
+#define PUBLICATION_FEW 4u
+
+/* What is about to be linked. Begins as zeros. */
 struct publication {
-    struct placement *place; /* pages; malloc'ed */
+    struct placement *place; /* pages; malloc'ed, or `few_places` */
     size_t count;
-    struct tree_change *change; /* trees; malloc'ed */
+    struct tree_change *change; /* trees; malloc'ed, or `few_changes` */
     size_t change_count;
+    struct placement few_places[PUBLICATION_FEW]; /* so that small commits allocate no arrays */
+    struct tree_change few_changes[PUBLICATION_FEW];
 };
 
 /* Prepares the changed trees of a transaction; its catalog has been flushed. ENOMEM (call

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/vector.h"
+#include "base/zeroed.h"
 #include "tree/writer.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 
 static struct tree_version *new_version(const struct tree_record *record, bool exists, txnid_t txn)
 {
-    struct tree_version *v = calloc(1, sizeof *v);
+    struct tree_version *v = qs_zeroed(sizeof *v);
     if (v == NULL)
         return NULL;
     v->txn = txn;
@@ -307,6 +308,21 @@ static int load_tree(struct replica *r, const struct view *view, const struct qs
     return 0;
 }
 
+/* The version that a view sees, which stays where it is as long as the snapshot is in use (C1); NULL: the tree
+ * does not exist for it. */
+static const struct tree_version *tree_of_slot(const struct view *view,
+                                               _Atomic(struct tree_version *) *slot)
+{
+    qs_inside_enter(view->inside);
+    struct tree_version *v = atomic_load_explicit(slot, memory_order_acquire);
+    while (v != NULL && v->txn > view->snapshot)
+        v = atomic_load_explicit(&v->older, memory_order_acquire);
+    if (v != NULL && !v->exists)
+        v = NULL;
+    qs_inside_leave(view->inside);
+    return v;
+}
+
 int qs_replica_tree(struct replica *r, const struct view *view, const struct qs_tree *tree,
                     const struct tree_version **version)
 {
@@ -315,19 +331,13 @@ int qs_replica_tree(struct replica *r, const struct view *view, const struct qs_
     int rc = head_slot(r, tree->index, &slot);
     if (rc != 0)
         return rc;
-    struct tree_version *v = atomic_load_explicit(slot, memory_order_acquire);
-    if (v == NULL) {
+    if (atomic_load_explicit(slot, memory_order_relaxed) == NULL) {
         rc = load_tree(r, view, tree, slot);
         if (rc != 0)
             return rc;
-        v = atomic_load_explicit(slot, memory_order_acquire);
     }
-    while (v != NULL && v->txn > view->snapshot)
-        v = atomic_load_explicit(&v->older, memory_order_acquire);
-    if (v == NULL || !v->exists)
-        return QS_E_NOTFOUND;
-    *version = v;
-    return 0;
+    *version = tree_of_slot(view, slot);
+    return *version != NULL ? 0 : QS_E_NOTFOUND;
 }
 
 int qs_replica_prepare(struct replica *r, struct tree_change *change,
@@ -368,7 +378,7 @@ void qs_replica_publish(struct replica *r, struct tree_change *change, struct li
         }
         atomic_store_explicit(&newer->older, atomic_load_explicit(&v->older, memory_order_relaxed),
                               memory_order_release);
-        qs_retire_add(&r->retire, v, change->fresh->txn);
+        qs_retire_add(&r->retire, v);
     }
     atomic_init(&change->fresh->older, head);
     /* release: readers that take the head see the record */

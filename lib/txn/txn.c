@@ -2,22 +2,26 @@
 #include "txn/txn.h"
 
 #include "base/error.h"
+#include "base/zeroed.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 void qs_txn_init_read(struct qs_txn *txn, struct replica *replica, struct names *names,
-                      const struct replica_state *state, txnid_t snapshot)
+                      const struct replica_state *state, txnid_t snapshot, _Atomic uint64_t *inside)
 {
     txn->replica = replica;
     txn->names = names;
     txn->id = snapshot;
     txn->checkpoint = state->checkpoint;
     txn->status = TXN_READY;
-    txn->view = (struct view){
-        &replica->cache.map, qs_store_map(replica->store)->base, snapshot, state->checkpoint, NULL,
-        state->map};
+    txn->view = (struct view){.map = &replica->cache.map,
+                              .file = qs_store_map(replica->store)->base,
+                              .snapshot = snapshot,
+                              .checkpoint = state->checkpoint,
+                              .root = state->map,
+                              .inside = inside};
 }
 
 /* The memory of the last writer, whose buffers are large: one write transaction follows the other. */
@@ -93,7 +97,7 @@ int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_
         /* INCOMPATIBLE: the committed main tree has a plain record of that name. */
         if (rc != 0 && rc != QS_E_NOTFOUND && rc != QS_E_INCOMPATIBLE)
             return rc;
-        state = calloc(1, sizeof *state);
+        state = qs_zeroed(sizeof *state);
         if (state == NULL)
             return ENOMEM;
         state->exists = rc == 0;

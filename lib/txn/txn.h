@@ -58,9 +58,11 @@ static inline const struct view *qs_txn_view(const struct qs_txn *txn)
     return txn->writer != NULL ? &txn->writer->view : &txn->view;
 }
 
-/* Starts a zeroed transaction off as a reader of `snapshot` in `state`, or as a writer. */
+/* Starts a zeroed transaction off as a reader of `snapshot` in `state` that marks itself in `inside` (NULL: under
+ * follow_lock), or as a writer. */
 void qs_txn_init_read(struct qs_txn *txn, struct replica *replica, struct names *names,
-                      const struct replica_state *state, txnid_t snapshot);
+                      const struct replica_state *state, txnid_t snapshot,
+                      _Atomic uint64_t *inside);
 int qs_txn_init_write(struct qs_txn *txn, struct replica *replica, struct names *names,
                       struct space *space, const struct writer_base *base);
 /* Frees what a transaction owns (not itself); write cursors included. */

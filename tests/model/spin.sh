@@ -21,6 +21,8 @@ esac
 small='
 readers holds               CHECKPOINTS=3 SNAPSHOTS=1
 readers holds               CHECKPOINTS=3 SNAPSHOTS=1 TXNS=1 BUFFERED
+inside  holds               VISITS=1
+inside  holds               VISITS=1 FENCED
 log     holds               NO_SYNCER
 log     holds               COMMITTERS=2
 log     ends                COMMITTERS=2
@@ -32,6 +34,8 @@ readers holds               CHECKPOINTS=3 SNAPSHOTS=2
 readers holds               CHECKPOINTS=2 SNAPSHOTS=3
 readers holds               CHECKPOINTS=4 SNAPSHOTS=3 READERS=1 BUFFERED
 readers ends                CHECKPOINTS=3 SNAPSHOTS=1 TXNS=1
+inside  holds
+inside  holds               FENCED
 log     holds
 log     holds               COMMITTERS=4 KILLS=0 NO_SYNCER
 log     ends                NO_SYNCER
@@ -49,6 +53,11 @@ readers assertion_violated  INTERVAL_OPEN
 readers assertion_violated  NEWEST_ONLY
 readers assertion_violated  META_ONE
 readers assertion_violated  REUSED
+inside  assertion_violated  FREED
+inside  assertion_violated  NO_BARRIER
+inside  assertion_violated  LOOK_FIRST
+inside  assertion_violated  LATE_MARK
+inside  assertion_violated  EARLY_STAMP
 log     assertion_violated  EARLY_VISIBLE
 log     assertion_violated  PLAIN_VISIBLE
 log     assertion_violated  OWN_RECORD

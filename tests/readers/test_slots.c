@@ -32,7 +32,7 @@ Test(readers, life_of_a_slot)
     cr_assert(qs_reader_info(lockfile, 1, &info));
     cr_assert(info.active && info.snapshot == 0);
     cr_assert_eq(qs_reader_scan(lockfile, uses, 4), 1);
-    cr_assert(uses[0].checkpoint == 5 && uses[0].snapshot == 0);
+    cr_assert(uses[0].checkpoint == 5 && uses[0].snapshot == 0 && uses[0].own);
     qs_reader_publish(first, 6, 77);
     cr_assert_eq(qs_reader_scan(lockfile, uses, 4), 2);
     cr_assert_eq(qs_reader_scan(lockfile, uses, 1), 1);
@@ -90,6 +90,7 @@ Test(readers, dead_are_cleared)
     cr_assert_eq(qs_reader_check_dead(lockfile), 3);
     cr_assert_eq(qs_reader_check_dead(lockfile), 0);
     cr_assert_eq(qs_reader_scan(lockfile, uses, 8), 3);
+    cr_assert(uses[0].own && !uses[1].own && !uses[2].own);
     signal_send(alive.to_child);
     wait_exit(living);
     cr_assert_eq(qs_reader_scan(lockfile, uses, 8), 1);
