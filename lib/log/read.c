@@ -86,8 +86,9 @@ static int follow_link(struct log *log, const struct log_record *record)
                                sizeof *log->segment);
     if (rc != 0)
         return rc;
-    log->segment[log->end.segments++] = (struct log_segment){link.pgno, link.pages, log->checkpoint,
-                                                             log->end.position + record->size, 0};
+    /* It may have been linked before the checkpoint that this log follows, but not before its first was. */
+    log->segment[log->end.segments++] = (struct log_segment){
+        link.pgno, link.pages, log->segment[0].born, log->end.position + record->size, 0};
     return 0;
 }
 

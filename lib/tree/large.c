@@ -124,7 +124,9 @@ int qs_large_release(struct writer *w, const struct large_ref *ref)
 
 int qs_large_release_run(struct writer *w, const struct pending_run *run)
 {
-    if (run->born == w->checkpoint && forget_run(w, run->pgno)) {
+    /* Where a record is done again behind a later checkpoint, its runs were born before that. */
+    bool may_be_own = run->born == w->checkpoint || w->space == NULL;
+    if (may_be_own && forget_run(w, run->pgno)) {
         w->gave_back = true;
         return w->space != NULL ? qs_space_free(w->space, run->pgno, run->pages) : 0;
     }
