@@ -140,9 +140,10 @@ bool qs_fixed_check(const struct page *page, enum key_order order, bool deep)
     size_t each = page->item_size;
     if (page->kind != PAGE_FIXED || page->level != 0 || page->size != QS_PAGE_BYTES ||
         page->heap != page->size || page->garbage != 0 || page->fence != 0 ||
-        page->order > ORDER_INTEGER || each == 0 || each > QS_KEY_MAX ||
+        qs_page_key_order(page) > ORDER_INTEGER || each == 0 || each > QS_KEY_MAX ||
         page->count > qs_fixed_capacity(each))
         return false;
+    deep &= (page->order & PAGE_CUSTOM) == 0;
     for (unsigned i = 1; deep && i < page->count; i++)
         if (qs_key_compare(order, qs_fixed_item(page, i - 1), each, qs_fixed_item(page, i), each) >=
             0)

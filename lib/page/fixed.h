@@ -27,7 +27,7 @@ static inline void qs_fixed_entry(const struct page *page, unsigned i, struct en
     *entry = (struct entry){item, item, page->item_size, 0, 0};
 }
 
-/* Makes a page of 4096 bytes of `count` items, which lie one behind the other. */
+/* `order` may hold PAGE_CUSTOM. Makes a page of 4096 bytes of `count` items, which lie one behind the other. */
 void qs_fixed_build(struct page *page, enum key_order order, size_t item_size, const void *items,
                     unsigned count);
 

@@ -19,7 +19,6 @@ struct job {
     struct tree_state *tree;
     struct key_place *place; /* of the key */
     struct put *put;         /* the value, and flags */
-    enum key_order order;    /* of duplicates */
     bool fixed;              /* they have one size */
     bool last;               /* large: none follows it */
     struct set set;          /* those there are, unless the set is large */
@@ -48,6 +47,8 @@ static int store(struct job *job, const void *value, size_t size, unsigned flags
 
 static int store_tree(struct job *job, const struct tree_state *sub)
 {
+    if (sub->order.keys.custom && !job->tree->order.dups.custom)
+        qs_tree_mark_custom_dups(job->tree);
     int rc = store(job, &sub->record, sizeof sub->record, ENTRY_SET_TREE, 1);
     if (rc == 0 && job->last)
         qs_dup_remember(job->w, job->tree, job->put, sub->insert_pid);
@@ -82,19 +83,31 @@ static int add_to_large(struct job *job)
     return rc == 0 ? store_tree(job, &sub) : rc;
 }
 
+/* The state of a large set to be, in the order of the small one. */
+static void start_tree(const struct job *job, struct tree_state *sub)
+{
+    const struct order *order = &job->tree->order.dups;
+    *sub = (struct tree_state){.insert_pid = QS_PAGEID_NONE, .append_pid = QS_PAGEID_NONE};
+    sub->record.root = TREE_ROOT_NONE;
+    sub->record.flags = order->custom ? TREE_CUSTOM_KEYS | TREE_WHOLE_KEYS : 0;
+    qs_dup_orders(&sub->order, &job->tree->order, &sub->record);
+}
+
 /* A small set that would grow too large becomes a tree. */
 static int make_large(struct job *job)
 {
-    struct tree_state sub = {.order = job->order};
-    sub.insert_pid = sub.append_pid = QS_PAGEID_NONE;
-    sub.record.root = TREE_ROOT_NONE;
+    struct tree_state sub;
     int rc = 0;
+    start_tree(job, &sub);
     if (job->fixed)
         rc = qs_fixed_plant(job->w, &sub, job->set.item_size, job->set.items, job->set.count);
     for (unsigned i = 0; rc == 0 && !job->fixed && i < job->set.count; i++) {
         struct qs_val item = qs_set_item(&job->set, i);
-        struct put put = {
-            .key = item.data, .key_size = item.size, .value = {0, item.data}, .flags = QS_APPEND};
+        struct put put = {.key = item.data,
+                          .key_size = item.size,
+                          .value = {0, item.data},
+                          .flags = QS_APPEND,
+                          .behind = true};
         rc = qs_tree_put(job->w, &sub, &put);
     }
     if (rc == 0)
@@ -129,6 +142,29 @@ static int refuse_append(struct job *job)
     return rc == 0 ? refuse_or_ignore(job) : rc;
 }
 
+/* Finds the value's place in a small set. Where the program is asked, who appends is asked about the last one
+ * only, and gets that one's place when the value does not belong behind it. */
+static void find_in_small(struct job *job, bool *found)
+{
+    const struct qs_val *value = &job->put->value;
+    const struct order *order = &job->tree->order.dups;
+    const struct set *set = &job->set;
+    bool append = (job->put->flags & QS_APPENDDUP) != 0, there;
+    if (!append || !qs_order_asks(order)) {
+        job->at = qs_order_search_set(order, set, value, found);
+    } else {
+        struct qs_val last = qs_set_item(set, set->count - 1u);
+        int difference = qs_order_compare(order, value->data, value->size, last.data, last.size);
+        *found = difference == 0;
+        job->at = set->count - (difference <= 0);
+    }
+    if (order->custom || !qs_order_asks(order) || (append && job->at < set->count))
+        return;
+    unsigned at = qs_set_search(set, order->built_in, value->data, value->size, &there);
+    if (at != job->at || there != *found)
+        qs_tree_mark_custom_dups(job->tree);
+}
+
 static int add_to_small(struct job *job)
 {
     const struct qs_val *value = &job->put->value;
@@ -137,7 +173,7 @@ static int add_to_small(struct job *job)
     bool empty = job->set.count == 1 && qs_set_item(&job->set, 0).size == 0;
     if (job->fixed && value->size != job->set.item_size && !empty)
         return QS_E_BAD_VALSIZE;
-    job->at = qs_set_search(&job->set, job->order, value->data, value->size, &found);
+    find_in_small(job, &found);
     if (found)
         return refuse_or_ignore(job);
     if (value->size == 0)
@@ -154,7 +190,6 @@ static int add_to_small(struct job *job)
 int qs_dup_add(struct writer *w, struct tree_state *tree, struct key_place *place, struct put *put)
 {
     struct job job = {.w = w, .tree = tree, .place = place, .put = put};
-    job.order = qs_dup_order(tree->record.flags);
     job.fixed = (tree->record.flags & QS_DUPFIXED) != 0;
     if ((put->flags & QS_RESERVE) != 0)
         return EINVAL;
@@ -163,5 +198,8 @@ int qs_dup_add(struct writer *w, struct tree_state *tree, struct key_place *plac
     int rc = qs_cursors_save(tree);
     if (rc != 0)
         return rc;
+    put->key = place->old.key; /* which may be an equal one */
+    put->key_size = place->old.key_size;
+    tree->unlogged |= tree->order.dups.custom;
     return (place->old.flags & ENTRY_SET_TREE) != 0 ? add_to_large(&job) : add_to_small(&job);
 }

@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 #include "tree/dup.h"
-#include "tree/path.h"
+#include "tree/search.h"
 #include "tree/writer.h"
 
 #include <string.h>
@@ -15,11 +15,57 @@ enum key_order qs_tree_order(unsigned flags)
     return (flags & QS_INTEGERKEY) != 0 ? ORDER_INTEGER : ORDER_BYTES;
 }
 
-int qs_tree_get(const struct view *view, const struct tree_record *record, enum key_order order,
-                const void *key, size_t key_size, struct entry *entry)
+void qs_tree_orders(struct tree_order *order, unsigned flags, const struct comparators *program)
 {
-    if (record->root == TREE_ROOT_NONE)
-        return QS_E_NOTFOUND;
+    order->keys = (struct order){
+        .built_in = qs_tree_order(flags),
+        .custom = (flags & TREE_CUSTOM_KEYS) != 0,
+        .whole = (flags & TREE_WHOLE_KEYS) != 0,
+        .program = program != NULL ? &program->keys : NULL,
+    };
+    order->dups = (struct order){
+        .built_in = qs_dup_order(flags),
+        .custom = (flags & TREE_CUSTOM_DUPS) != 0,
+        .program = program != NULL ? &program->dups : NULL,
+    };
+}
+
+void qs_tree_mark_custom(struct tree_state *tree)
+{
+    bool whole = tree->record.depth <= 1;
+    tree->record.flags |= (uint16_t)(TREE_CUSTOM_KEYS | (whole ? TREE_WHOLE_KEYS : 0));
+    tree->order.keys.custom = true;
+    tree->order.keys.whole = whole;
+    tree->dirty = tree->unlogged = true;
+}
+
+void qs_tree_mark_custom_dups(struct tree_state *tree)
+{
+    tree->record.flags |= TREE_CUSTOM_DUPS;
+    tree->order.dups.custom = true;
+    tree->dirty = tree->unlogged = true;
+}
+
+/* By the program's order; out of line, to keep the way below short. */
+__attribute__((noinline)) static int search(const struct view *view,
+                                            const struct tree_record *record,
+                                            const struct order *order, bool exact, const void *key,
+                                            size_t key_size, struct entry *entry)
+{
+    struct path path;
+    struct leaf_pos pos;
+    bool equal;
+    int rc = exact ? qs_search_exact(&path, &pos, view, record, order, key, key_size, &equal)
+                   : qs_search(&path, &pos, view, record, order, key, key_size, &equal);
+    if (rc != 0 || !equal)
+        return rc != 0 ? rc : QS_E_NOTFOUND;
+    qs_leaf_get(&pos, entry);
+    return 0;
+}
+
+static int get(const struct view *view, const struct tree_record *record, enum key_order order,
+               const void *key, size_t key_size, struct entry *entry)
+{
     pageid_t pid = (pageid_t)record->root;
     struct image image;
     for (unsigned level = record->depth; level-- > 1;) {
@@ -32,6 +78,26 @@ int qs_tree_get(const struct view *view, const struct tree_record *record, enum 
     if (rc != 0)
         return rc;
     return qs_leaf_lookup(&image, order, key, key_size, entry);
+}
+
+int qs_tree_get(const struct view *view, const struct tree_record *record,
+                const struct order *order, const void *key, size_t key_size, struct entry *entry)
+{
+    if (record->root == TREE_ROOT_NONE)
+        return QS_E_NOTFOUND;
+    if (__builtin_expect(qs_order_asks(order), 0))
+        return search(view, record, order, false, key, key_size, entry);
+    return get(view, record, order->built_in, key, key_size, entry);
+}
+
+int qs_tree_find(const struct view *view, const struct tree_record *record,
+                 const struct order *order, const void *key, size_t key_size, struct entry *entry)
+{
+    if (record->root == TREE_ROOT_NONE)
+        return QS_E_NOTFOUND;
+    if (order->custom)
+        return search(view, record, order, true, key, key_size, entry);
+    return get(view, record, order->built_in, key, key_size, entry);
 }
 
 int qs_tree_value(const struct view *view, const struct entry *entry, struct qs_val *value)

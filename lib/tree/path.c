@@ -124,10 +124,11 @@ void qs_path_fences(const struct path *path, unsigned steps, struct separator *l
     }
 }
 
-unsigned qs_path_fence(enum key_order order, const struct separator *low,
+unsigned qs_path_fence(const struct order *order, const struct separator *low,
                        const struct separator *high)
 {
-    if (low->key_size == 0 || high->key_size == 0)
+    if (low->key_size == 0 || high->key_size == 0 || order->custom)
         return 0;
-    return (unsigned)qs_key_common(order, low->key, low->key_size, high->key, high->key_size);
+    return (unsigned)qs_key_common(order->built_in, low->key, low->key_size, high->key,
+                                   high->key_size);
 }

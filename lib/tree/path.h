@@ -7,6 +7,7 @@
 #define QS_TREE_PATH_H
 
 #include "format/tree_record.h"
+#include "page/order.h"
 #include "tree/leaf.h"
 
 #define PATH_STEPS_MAX 16u /* deeper than 2^32 pages can make a tree */
@@ -56,8 +57,9 @@ int qs_path_page(const struct view *view, pageid_t pid, unsigned level, enum pag
 void qs_path_fences(const struct path *path, unsigned steps, struct separator *low,
                     struct separator *high);
 
-/* Normalized bytes that all keys from `low` to below `high` share (0 where a side is open). */
-unsigned qs_path_fence(enum key_order order, const struct separator *low,
+/* Normalized bytes that all keys from `low` to below `high` share (0 where a side is open, and in custom
+ * order). */
+unsigned qs_path_fence(const struct order *order, const struct separator *low,
                        const struct separator *high);
 
 #endif

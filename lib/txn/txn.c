@@ -85,6 +85,16 @@ static int reserve_tree(struct qs_txn *txn, uint32_t index)
     return 0;
 }
 
+/* A replay asks nobody. */
+static void set_program(struct qs_txn *txn, const struct qs_tree *tree, struct tree_order *order)
+{
+    if (txn->redo == NULL)
+        return;
+    const struct qs_tree *known = qs_names_at(txn->names, tree->index);
+    order->keys.program = &known->program.keys;
+    order->dups.program = &known->program.dups;
+}
+
 int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree **out)
 {
     int rc = reserve_tree(txn, tree->index);
@@ -105,6 +115,7 @@ int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_
             state->state.record = version->record;
             state->state.order = version->order;
         }
+        set_program(txn, tree, &state->state.order);
         txn->tree[tree->index] = state;
     }
     *out = state;
@@ -120,7 +131,7 @@ int qs_txn_tree(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree 
 }
 
 int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
-                  enum key_order *order)
+                  struct tree_order *order)
 {
     if (txn->writer != NULL) {
         struct txn_tree *state;
@@ -137,7 +148,15 @@ int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct t
         return rc;
     *record = &version->record;
     *order = version->order;
+    order->keys.program = &tree->program.keys;
+    order->dups.program = &tree->program.dups;
     return 0;
+}
+
+void qs_txn_note_order(struct qs_txn *txn, const struct txn_tree *state)
+{
+    if (state->state.unlogged && txn->redo != NULL)
+        txn->redo->off = true;
 }
 
 int qs_txn_outcome(struct qs_txn *txn, int rc)

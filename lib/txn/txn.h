@@ -48,9 +48,10 @@ struct qs_cursor {
     struct qs_txn *txn; /* transaction it acts in: where it was opened or renewed into, or
                                    that one's live descendant */
     struct qs_tree *tree;
-    struct dup_pos *dup;    /* at.dup, where the tree has duplicates; kept for renewals */
-    bool of_writer;         /* opened in a write transaction (which frees it) */
-    struct qs_cursor *next; /* in txn->cursors */
+    struct tree_order order; /* the tree's, in a read transaction */
+    struct dup_pos *dup;     /* at.dup, where the tree has duplicates; kept for renewals */
+    bool of_writer;          /* opened in a write transaction (which frees it) */
+    struct qs_cursor *next;  /* in txn->cursors */
 };
 
 static inline const struct view *qs_txn_view(const struct qs_txn *txn)
@@ -77,7 +78,11 @@ int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_
 /* Record and order of a tree in any transaction: QS_E_NOTFOUND. The record stays where it is until
  * the transaction ends. */
 int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
-                  enum key_order *order);
+                  struct tree_order *order);
+
+/* After a change of a tree: has the transaction commit by checkpoint where a replay could not do it again.
+ */
+void qs_txn_note_order(struct qs_txn *txn, const struct txn_tree *state);
 
 /* Notes the outcome of a change: an error that leaves the tree half changed fails the transaction.
  * Returns `rc`. */
