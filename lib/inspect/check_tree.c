@@ -12,7 +12,7 @@
 struct walk {
     struct check *check;
     const char *name;                                           /* for findings */
-    struct order order;                                         /* of its keys */
+    struct order order, dups;                                   /* of its keys, duplicates */
     unsigned flags;                                             /* of the tree */
     enum page_kind leaf_kind;                                   /* of its leaves */
     struct tree_record found;                                   /* what the walk counted */
@@ -87,8 +87,8 @@ static void walk_page(struct walk *walk, const struct place *place);
 
 static void walk_from_root(struct walk *walk, const struct tree_record *record)
 {
-    struct place root = {.pid = (pageid_t)record->root, .level = record->depth - 1u};
-    if (record->depth == 0 || record->depth > PATH_STEPS_MAX || record->root > UINT32_MAX)
+    struct place root = {.pid = qs_tree_root(record), .level = record->depth - 1u};
+    if (record->depth == 0 || record->depth > PATH_STEPS_MAX || record->root >= TREE_ROOT_END)
         qs_check_fault(walk->check, "%s: impossible root or depth", walk->name);
     else
         walk_page(walk, &root);
@@ -98,8 +98,8 @@ static void walk_from_root(struct walk *walk, const struct tree_record *record)
 /* The duplicates of one key; their number counts for the tree. */
 static void check_dups(struct walk *walk, const struct entry *entry, const struct place *place)
 {
-    struct tree_order order, sub_order;
-    qs_tree_orders(&order, walk->flags, NULL);
+    struct tree_order sub_order;
+    const struct tree_order order = {.dups = walk->dups};
     if ((walk->flags & QS_DUPSORT) == 0) {
         qs_check_fault(walk->check, "%s: duplicates in page id %u", walk->name, place->pid);
     } else if ((entry->flags & ENTRY_SET_TREE) != 0) {
@@ -215,10 +215,11 @@ static void walk_tree(struct check *check, const char *name, const struct tree_r
                       int (*named)(struct walk *walk, const struct entry *entry))
 {
     struct tree_order order;
-    qs_tree_orders(&order, record->flags, NULL);
+    qs_tree_orders(&order, record);
     struct walk walk = {.check = check,
                         .name = name,
                         .order = order.keys,
+                        .dups = order.dups,
                         .flags = record->flags,
                         .leaf_kind = PAGE_LEAF,
                         .named = named};

@@ -32,12 +32,14 @@ void qs_dump_meta(const struct inspect *inspect)
 
 static void print_tree(const char *name, int name_size, const struct tree_record *r)
 {
+    struct tree_order order;
+    qs_tree_orders(&order, r);
     printf("%-20.*s flags %02x depth %u inner %" PRIu64 " leaves %" PRIu64 " overflow %" PRIu64
            " entries %" PRIu64 "%s%s\n",
-           name_size, name, r->flags & TREE_USER_FLAGS, r->depth, r->branch_pages, r->leaf_pages,
+           name_size, name, r->flags, r->depth, r->branch_pages, r->leaf_pages,
            r->overflow_pages, r->entries,
-           (r->flags & TREE_CUSTOM_KEYS) != 0 ? ", keys in custom order" : "",
-           (r->flags & TREE_CUSTOM_DUPS) != 0 ? ", duplicates in custom order" : "");
+           order.keys.custom ? ", keys in custom order" : "",
+           order.dups.custom ? ", duplicates in custom order" : "");
 }
 
 int qs_dump_trees(struct inspect *inspect)
@@ -46,7 +48,7 @@ int qs_dump_trees(struct inspect *inspect)
     struct entry entry;
     struct tree_order order;
     const struct tree_record *record = &inspect->meta.main;
-    qs_tree_orders(&order, record->flags, NULL);
+    qs_tree_orders(&order, record);
     print_tree("(main)", 6, record);
     qs_cursor_init(&cursor, &inspect->view, record, &order);
     int rc = qs_cursor_first(&cursor);
@@ -90,8 +92,8 @@ static void print_value(const struct entry *entry)
     if ((entry->flags & ENTRY_SET_TREE) != 0) {
         struct tree_record record;
         memcpy(&record, entry->value, sizeof record);
-        printf("a set of %" PRIu64 ": depth %u, root page id %" PRIu64 "\n", record.entries,
-               record.depth, record.root);
+        printf("a set of %" PRIu64 ": depth %u, root page id %u\n", record.entries, record.depth,
+               qs_tree_root(&record));
         return;
     }
     qs_dup_set(&set, entry);

@@ -93,14 +93,13 @@ int qs_tree_empty(struct writer *w, struct tree_state *tree)
     int rc = qs_large_settle(w);
     qs_cursors_unset(tree);
     if (rc == 0 && tree->record.root != TREE_ROOT_NONE)
-        rc = empty_page(w, tree, (pageid_t)tree->record.root, tree->record.depth - 1u);
+        rc = empty_page(w, tree, qs_tree_root(&tree->record), tree->record.depth - 1u);
     if (rc != 0)
         return rc;
     tree->record.root = TREE_ROOT_NONE;
     tree->record.depth = 0;
     tree->record.branch_pages = tree->record.leaf_pages = 0;
     tree->record.overflow_pages = tree->record.entries = 0;
-    tree->record.flags &= TREE_USER_FLAGS; /* nothing is in any order */
     tree->unlogged |= tree->order.keys.custom || tree->order.dups.custom;
     tree->order.keys.custom = tree->order.dups.custom = tree->order.keys.whole = false;
     tree->insert_pid = tree->append_pid = tree->dup_pid = QS_PAGEID_NONE;

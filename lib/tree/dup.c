@@ -56,7 +56,7 @@ int qs_dup_value(const struct view *view, const struct entry *entry, struct qs_v
 void qs_dup_orders(struct tree_order *order, const struct tree_order *owner,
                    const struct tree_record *record)
 {
-    qs_tree_orders(order, record->flags, NULL);
+    qs_tree_orders(order, record);
     order->keys.built_in = owner->dups.built_in;
     order->keys.program = owner->dups.program;
 }

@@ -51,7 +51,7 @@ static int pack(struct job *job, const struct tree_state *sub, uint8_t *to, size
     *size = 0;
     if (sub->record.depth != 1)
         return 0;
-    int rc = qs_path_page(&job->w->view, (pageid_t)sub->record.root, 0, kind, &image);
+    int rc = qs_path_page(&job->w->view, qs_tree_root(&sub->record), 0, kind, &image);
     if (rc != 0)
         return rc;
     if (kind == PAGE_FIXED) {

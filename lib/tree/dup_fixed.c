@@ -42,7 +42,7 @@ int qs_fixed_plant(struct writer *w, struct tree_state *sub, size_t item_size, c
         return rc;
     note_size(v);
     sub->record.pad = (uint32_t)item_size;
-    sub->record.root = pid;
+    qs_tree_set_root(sub, pid);
     sub->record.depth = 1;
     sub->record.leaf_pages = 1;
     sub->record.entries = count;

@@ -89,8 +89,8 @@ static void start_tree(const struct job *job, struct tree_state *sub)
     const struct order *order = &job->tree->order.dups;
     *sub = (struct tree_state){.insert_pid = QS_PAGEID_NONE, .append_pid = QS_PAGEID_NONE};
     sub->record.root = TREE_ROOT_NONE;
-    sub->record.flags = order->custom ? TREE_CUSTOM_KEYS | TREE_WHOLE_KEYS : 0;
-    qs_dup_orders(&sub->order, &job->tree->order, &sub->record);
+    sub->order.keys = *order;
+    sub->order.keys.whole = order->custom;
 }
 
 /* A small set that would grow too large becomes a tree. */

@@ -15,34 +15,40 @@ enum key_order qs_tree_order(unsigned flags)
     return (flags & QS_INTEGERKEY) != 0 ? ORDER_INTEGER : ORDER_BYTES;
 }
 
-void qs_tree_orders(struct tree_order *order, unsigned flags, const struct comparators *program)
+void qs_tree_orders(struct tree_order *order, const struct tree_record *record)
 {
+    uint64_t marks = record->root != TREE_ROOT_NONE ? record->root : 0;
     order->keys = (struct order){
-        .built_in = qs_tree_order(flags),
-        .custom = (flags & TREE_CUSTOM_KEYS) != 0,
-        .whole = (flags & TREE_WHOLE_KEYS) != 0,
-        .program = program != NULL ? &program->keys : NULL,
+        .built_in = qs_tree_order(record->flags),
+        .custom = (marks & TREE_CUSTOM_KEYS) != 0,
+        .whole = (marks & TREE_WHOLE_KEYS) != 0,
     };
     order->dups = (struct order){
-        .built_in = qs_dup_order(flags),
-        .custom = (flags & TREE_CUSTOM_DUPS) != 0,
-        .program = program != NULL ? &program->dups : NULL,
+        .built_in = qs_dup_order(record->flags),
+        .custom = (marks & TREE_CUSTOM_DUPS) != 0,
     };
+}
+
+void qs_tree_set_root(struct tree_state *tree, pageid_t root)
+{
+    const struct tree_order *order = &tree->order;
+    tree->record.root = root | (order->keys.custom ? TREE_CUSTOM_KEYS : 0) |
+                        (order->keys.whole ? TREE_WHOLE_KEYS : 0) |
+                        (order->dups.custom ? TREE_CUSTOM_DUPS : 0);
 }
 
 void qs_tree_mark_custom(struct tree_state *tree)
 {
-    bool whole = tree->record.depth <= 1;
-    tree->record.flags |= (uint16_t)(TREE_CUSTOM_KEYS | (whole ? TREE_WHOLE_KEYS : 0));
     tree->order.keys.custom = true;
-    tree->order.keys.whole = whole;
+    tree->order.keys.whole = tree->record.depth <= 1;
+    qs_tree_set_root(tree, qs_tree_root(&tree->record));
     tree->dirty = tree->unlogged = true;
 }
 
 void qs_tree_mark_custom_dups(struct tree_state *tree)
 {
-    tree->record.flags |= TREE_CUSTOM_DUPS;
     tree->order.dups.custom = true;
+    qs_tree_set_root(tree, qs_tree_root(&tree->record));
     tree->dirty = tree->unlogged = true;
 }
 
@@ -66,7 +72,7 @@ __attribute__((noinline)) static int search(const struct view *view,
 static int get(const struct view *view, const struct tree_record *record, enum key_order order,
                const void *key, size_t key_size, struct entry *entry)
 {
-    pageid_t pid = (pageid_t)record->root;
+    pageid_t pid = qs_tree_root(record);
     struct image image;
     for (unsigned level = record->depth; level-- > 1;) {
         int rc = qs_path_page(view, pid, level, PAGE_LEAF, &image);

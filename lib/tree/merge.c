@@ -189,13 +189,13 @@ static int shrink_root(struct writer *w, struct tree_state *tree)
 {
     while (tree->record.depth > 1) {
         struct image image;
-        pageid_t root = (pageid_t)tree->record.root;
+        pageid_t root = qs_tree_root(&tree->record);
         int rc = qs_path_page(&w->view, root, tree->record.depth - 1u, PAGE_INNER, &image);
         if (rc != 0)
             return rc;
         if (image.base->count > 1)
             return 0;
-        tree->record.root = qs_inner_child(image.base, 0);
+        qs_tree_set_root(tree, qs_inner_child(image.base, 0));
         tree->record.depth--;
         tree->record.branch_pages--;
         rc = qs_writer_give_pid(w, root);

@@ -42,6 +42,12 @@ bool qs_path_is_last(const struct path *path);
 int qs_path_next(struct path *path, const struct view *view);
 int qs_path_prev(struct path *path, const struct view *view);
 
+/* Page id of a tree's root. */
+static inline pageid_t qs_tree_root(const struct tree_record *record)
+{
+    return (pageid_t)(record->root & UINT32_MAX);
+}
+
 /* Kind of a tree's leaves. */
 static inline enum page_kind qs_leaf_kind(const struct tree_record *record)
 {

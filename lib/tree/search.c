@@ -137,12 +137,12 @@ static int by_program(struct search *s, const struct tree_record *record, struct
     struct path *path = s->path;
     struct image image;
     unsigned at;
-    if (record->depth == 0 || record->depth > PATH_STEPS_MAX || record->root > UINT32_MAX)
+    if (record->depth == 0 || record->depth > PATH_STEPS_MAX || record->root >= TREE_ROOT_END)
         return QS_CORRUPT();
     path->steps = record->depth - 1u;
     path->run = 0;
     path->leaf_kind = qs_leaf_kind(record);
-    path->leaf = (pageid_t)record->root;
+    path->leaf = qs_tree_root(record);
     for (unsigned i = 0; i < path->steps; i++) {
         struct path_step *step = &path->step[i];
         s->level = path->steps - i;

@@ -31,7 +31,7 @@ int qs_tree_plant(struct writer *w, struct tree_state *tree)
         return rc;
     qs_version_free(replaced);
     qs_leaf_build(leaf->page, QS_PAGE_BYTES, qs_order_stored(&tree->order.keys), NULL, 0, 0);
-    tree->record.root = pid;
+    qs_tree_set_root(tree, pid);
     tree->record.depth = 1;
     tree->record.leaf_pages = 1;
     return 0;
@@ -50,11 +50,11 @@ static int grow_root(struct writer *w, struct tree_state *tree, const struct pro
     if (rc != 0)
         return rc;
     qs_version_free(replaced);
-    struct separator children[2] = {{NULL, 0, (pageid_t)tree->record.root},
+    struct separator children[2] = {{NULL, 0, qs_tree_root(&tree->record)},
                                     {up->key, up->key_size, up->pid}};
     qs_inner_build(root->page, QS_PAGE_BYTES, qs_order_stored(&tree->order.keys),
                    tree->record.depth, children, 2, 0);
-    tree->record.root = pid;
+    qs_tree_set_root(tree, pid);
     tree->record.depth++;
     tree->record.branch_pages++;
     return 0;

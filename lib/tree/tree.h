@@ -52,8 +52,11 @@ struct tree_state {
 /* Built-in order of a tree's keys. */
 enum key_order qs_tree_order(unsigned flags);
 
-/* The orders that a record's flags tell; `program` NULL: nobody is asked. */
-void qs_tree_orders(struct tree_order *order, unsigned flags, const struct comparators *program);
+/* The orders that a record tells; nobody is asked. */
+void qs_tree_orders(struct tree_order *order, const struct tree_record *record);
+
+/* Gives the tree another root; its marks stay. */
+void qs_tree_set_root(struct tree_state *tree, pageid_t root);
 
 /* From here on the keys are in custom order: of a tree that is not yet. */
 void qs_tree_mark_custom(struct tree_state *tree);

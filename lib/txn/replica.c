@@ -24,7 +24,7 @@ static struct tree_version *new_version(const struct tree_record *record, bool e
     v->exists = exists;
     if (exists) {
         v->record = *record;
-        qs_tree_orders(&v->order, record->flags, NULL);
+        qs_tree_orders(&v->order, record);
     }
     return v;
 }

@@ -107,7 +107,7 @@ int qs_tree_open(struct qs_txn *txn, const char *name, unsigned flags, struct qs
 {
     const struct tree_record *record;
     struct tree_order order;
-    unsigned stored_flags = flags & TREE_USER_FLAGS;
+    unsigned stored_flags = flags & TREE_FLAGS;
     if (txn->status != TXN_READY)
         return QS_E_BAD_TXN;
     if (name == NULL) {
@@ -159,7 +159,7 @@ int qs_tree_flags(struct qs_txn *txn, struct qs_tree *tree, unsigned *flags)
         return QS_E_BAD_TXN;
     int rc = qs_txn_record(txn, tree, &record, &order);
     if (rc == 0)
-        *flags = record->flags & TREE_USER_FLAGS;
+        *flags = record->flags;
     return rc;
 }
 
