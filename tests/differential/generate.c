@@ -506,11 +506,13 @@ const struct generator generators[] = {
     {"plain", true, generate_plain_setting, plain_steps},
     {"nested", true, generate_nested_setting, generate_nested_steps},
     {"order", true, generate_order_setting, plain_steps},
+    {"nested-order", true, generate_order_setting, generate_nested_steps},
     {"tiny", true, generate_tiny_setting, plain_steps},
     {"dup", true, generate_dup_setting, plain_steps},
     {"mixed", true, generate_mixed_setting, plain_steps},
     {"nested-dup", true, generate_nested_dup_setting, generate_nested_steps},
     {"order-dup", true, generate_order_dup_setting, plain_steps},
+    {"nested-order-dup", true, generate_order_dup_setting, generate_nested_steps},
     {"tiny-dup", true, generate_tiny_dup_setting, plain_steps},
     {NULL, false, NULL, NULL},
 };
