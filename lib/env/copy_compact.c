@@ -273,7 +273,7 @@ static int begin_meta(struct qs_txn *txn, uint64_t map_size_bytes, struct meta *
     static const struct qs_tree main_tree = {.index = 0};
     struct core *core = txn->env->core;
     const struct tree_record *record;
-    struct tree_order order;
+    const struct tree_order *order;
     int rc = qs_txn_record(txn, &main_tree, &record, &order);
     if (rc != 0)
         return rc;

@@ -28,7 +28,7 @@ static int read_state(struct qs_txn *txn, struct state *state)
 {
     static const struct qs_tree main_tree = {.index = 0};
     const struct tree_record *record;
-    struct tree_order order;
+    const struct tree_order *order;
     int rc = qs_txn_record(txn, &main_tree, &record, &order);
     if (rc != 0)
         return rc;

@@ -99,11 +99,10 @@ int qs_tree_get(const struct view *view, const struct tree_record *record,
 int qs_tree_find(const struct view *view, const struct tree_record *record,
                  const struct order *order, const void *key, size_t key_size, struct entry *entry)
 {
-    if (record->root == TREE_ROOT_NONE)
-        return QS_E_NOTFOUND;
-    if (order->custom)
+    const struct order built_in = {.built_in = order->built_in};
+    if (order->custom && record->root != TREE_ROOT_NONE)
         return search(view, record, order, true, key, key_size, entry);
-    return get(view, record, order->built_in, key, key_size, entry);
+    return qs_tree_get(view, record, &built_in, key, key_size, entry);
 }
 
 int qs_tree_value(const struct view *view, const struct entry *entry, struct qs_val *value)

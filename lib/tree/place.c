@@ -285,15 +285,15 @@ int qs_place_find_end(const struct view *view, const struct tree_state *tree,
     return rc == QS_E_NOTFOUND ? 0 : rc;
 }
 
-int qs_place_check_order(const struct view *view, struct tree_state *tree,
+int qs_place_ask_order(const struct view *view, struct tree_state *tree,
                          const struct key_place *place, const void *key, size_t key_size)
 {
     const struct order *order = &tree->order.keys;
-    if (order->custom)
-        tree->unlogged = true;
-    if (order->custom || !qs_order_asks(order))
-        return 0;
     bool agrees;
+    if (order->custom) {
+        tree->unlogged = true;
+        return 0;
+    }
     if (place->exists) {
         agrees = place->old.key_size == key_size && memcmp(place->old.key, key, key_size) == 0;
     } else {

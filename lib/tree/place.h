@@ -30,8 +30,16 @@ int qs_place_find_end(const struct view *view, const struct tree_state *tree,
 
 /* Before a key is stored or removed at its place: where the built-in order would have it elsewhere, the tree
  * is marked custom. */
-int qs_place_check_order(const struct view *view, struct tree_state *tree,
-                         const struct key_place *place, const void *key, size_t key_size);
+int qs_place_ask_order(const struct view *view, struct tree_state *tree,
+                       const struct key_place *place, const void *key, size_t key_size);
+static inline int qs_place_check_order(const struct view *view, struct tree_state *tree,
+                                       const struct key_place *place, const void *key,
+                                       size_t key_size)
+{
+    if (__builtin_expect(!qs_order_asks(&tree->order.keys), 1))
+        return 0;
+    return qs_place_ask_order(view, tree, place, key, key_size);
+}
 
 /* Whether every key of the tree is less than the one the place was found for, which does not exist. */
 int qs_place_is_last(const struct writer *writer, const struct tree_state *tree,

@@ -166,16 +166,16 @@ static int by_program(struct search *s, const struct tree_record *record, struct
     return rc;
 }
 
-int qs_search(struct path *path, struct leaf_pos *pos, const struct view *view,
-              const struct tree_record *record, const struct order *order, const void *key,
-              size_t key_size, bool *equal)
+int qs_search_asking(struct path *path, struct leaf_pos *pos, const struct view *view,
+                     const struct tree_record *record, const struct order *order, const void *key,
+                     size_t key_size, bool *equal)
 {
     struct search s = {.view = view, .order = order, .path = path};
     const struct qs_val value = {key_size, key};
+    bool agrees;
     if (!order->custom) {
         int rc = built_in(path, pos, view, record, order->built_in, key, key_size, equal);
-        bool agrees = true;
-        if (rc == 0 && qs_order_asks(order))
+        if (rc == 0)
             rc = confirm(path, pos, view, order, &value, *equal, &agrees);
         if (rc != 0 || agrees)
             return rc;

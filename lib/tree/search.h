@@ -14,9 +14,21 @@
 
 /* The first entry >= `key` by the order, in the leaf that takes the key; behind that leaf's last where there
  * is none. *equal: it is equal. The tree is not empty. */
-int qs_search(struct path *path, struct leaf_pos *pos, const struct view *view,
-              const struct tree_record *record, const struct order *order, const void *key,
-              size_t key_size, bool *equal);
+int qs_search_asking(struct path *path, struct leaf_pos *pos, const struct view *view,
+                     const struct tree_record *record, const struct order *order, const void *key,
+                     size_t key_size, bool *equal);
+
+static inline int qs_search(struct path *path, struct leaf_pos *pos, const struct view *view,
+                            const struct tree_record *record, const struct order *order,
+                            const void *key, size_t key_size, bool *equal)
+{
+    if (__builtin_expect(qs_order_asks(order), 0))
+        return qs_search_asking(path, pos, view, record, order, key, key_size, equal);
+    int rc = qs_path_find(path, view, record, order->built_in, PATH_KEY, key, key_size);
+    if (rc == 0)
+        *equal = qs_leaf_seek(pos, &path->image, order->built_in, key, key_size);
+    return rc;
+}
 
 /* The entry with exactly this key, without asking the program where the order is not custom. Where there is
  * none: *equal is false and, unless the order is custom, the place is that of the first entry above. */

@@ -18,7 +18,8 @@
 static int attach(struct qs_cursor *cursor, struct qs_txn *txn)
 {
     const struct tree_record *record;
-    int rc = qs_txn_record(txn, cursor->tree, &record, &cursor->order);
+    const struct tree_order *order;
+    int rc = qs_txn_record(txn, cursor->tree, &record, &order);
     if (rc != 0)
         return rc;
     bool dups = (record->flags & QS_DUPSORT) != 0;
@@ -26,9 +27,11 @@ static int attach(struct qs_cursor *cursor, struct qs_txn *txn)
         cursor->dup = malloc(sizeof *cursor->dup);
     if (dups && cursor->dup == NULL)
         return ENOMEM;
-    const struct tree_order *order = &cursor->order;
-    if (txn->writer != NULL)
-        order = &txn->tree[cursor->tree->index]->state.order; /* which may change */
+    if (txn->writer == NULL) {
+        cursor->order = *order;
+        qs_txn_ask(&cursor->order, cursor->tree);
+        order = &cursor->order;
+    }
     qs_cursor_init(&cursor->at, qs_txn_view(txn), record, order);
     if (dups)
         qs_dup_init(&cursor->at, cursor->dup);

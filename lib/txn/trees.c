@@ -93,11 +93,11 @@ static int blocked_by_record(struct qs_txn *txn, const char *name)
 {
     static const struct qs_tree main_tree = {.index = 0};
     const struct tree_record *record;
-    struct tree_order order;
+    const struct tree_order *order;
     struct entry entry;
     int rc = qs_txn_record(txn, &main_tree, &record, &order);
     if (rc == 0)
-        rc = qs_tree_find(qs_txn_view(txn), record, &order.keys, name, strlen(name), &entry);
+        rc = qs_tree_find(qs_txn_view(txn), record, &order->keys, name, strlen(name), &entry);
     if (rc != 0)
         return rc;
     return (entry.flags & ENTRY_TREE) != 0 ? 0 : QS_E_INCOMPATIBLE;
@@ -106,7 +106,7 @@ static int blocked_by_record(struct qs_txn *txn, const char *name)
 int qs_tree_open(struct qs_txn *txn, const char *name, unsigned flags, struct qs_tree **out)
 {
     const struct tree_record *record;
-    struct tree_order order;
+    const struct tree_order *order;
     unsigned stored_flags = flags & TREE_FLAGS;
     if (txn->status != TXN_READY)
         return QS_E_BAD_TXN;
@@ -154,7 +154,7 @@ void qs_tree_set_dup_order(struct qs_tree *tree, qs_compare_function *compare, v
 int qs_tree_flags(struct qs_txn *txn, struct qs_tree *tree, unsigned *flags)
 {
     const struct tree_record *record;
-    struct tree_order order;
+    const struct tree_order *order;
     if (txn->status == TXN_RESET)
         return QS_E_BAD_TXN;
     int rc = qs_txn_record(txn, tree, &record, &order);
@@ -175,7 +175,7 @@ void qs_stat_of_record(const struct tree_record *record, struct qs_stat *stat)
 int qs_tree_stat(struct qs_txn *txn, struct qs_tree *tree, struct qs_stat *stat)
 {
     const struct tree_record *record;
-    struct tree_order order;
+    const struct tree_order *order;
     if (txn->status != TXN_READY)
         return QS_E_BAD_TXN;
     int rc = qs_txn_record(txn, tree, &record, &order);

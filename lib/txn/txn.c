@@ -88,11 +88,8 @@ static int reserve_tree(struct qs_txn *txn, uint32_t index)
 /* A replay asks nobody. */
 static void set_program(struct qs_txn *txn, const struct qs_tree *tree, struct tree_order *order)
 {
-    if (txn->redo == NULL)
-        return;
-    const struct qs_tree *known = qs_names_at(txn->names, tree->index);
-    order->keys.program = &known->program.keys;
-    order->dups.program = &known->program.dups;
+    if (txn->redo != NULL)
+        qs_txn_ask(order, qs_names_at(txn->names, tree->index));
 }
 
 int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree **out)
@@ -131,7 +128,7 @@ int qs_txn_tree(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree 
 }
 
 int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
-                  struct tree_order *order)
+                  const struct tree_order **order)
 {
     if (txn->writer != NULL) {
         struct txn_tree *state;
@@ -139,7 +136,7 @@ int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct t
         if (rc != 0)
             return rc;
         *record = &state->state.record;
-        *order = state->state.order;
+        *order = &state->state.order;
         return 0;
     }
     const struct tree_version *version;
@@ -147,9 +144,7 @@ int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct t
     if (rc != 0)
         return rc;
     *record = &version->record;
-    *order = version->order;
-    order->keys.program = &tree->program.keys;
-    order->dups.program = &tree->program.dups;
+    *order = &version->order;
     return 0;
 }
 

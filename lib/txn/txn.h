@@ -75,10 +75,17 @@ int qs_txn_tree(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree 
 /* The same for a tree that may not exist: its `exists` tells. */
 int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree **state);
 
-/* Record and order of a tree in any transaction: QS_E_NOTFOUND. The record stays where it is until
- * the transaction ends. */
+/* Record and order of a tree in any transaction: QS_E_NOTFOUND. Both stay where they are until the
+ * transaction ends. In a read transaction the order asks nobody: see qs_txn_ask(). */
 int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
-                  struct tree_order *order);
+                  const struct tree_order **order);
+
+/* Has an order ask the program. */
+static inline void qs_txn_ask(struct tree_order *order, const struct qs_tree *tree)
+{
+    order->keys.program = &tree->program.keys;
+    order->dups.program = &tree->program.dups;
+}
 
 /* After a change of a tree: has the transaction commit by checkpoint where a replay could not do it again.
  */
