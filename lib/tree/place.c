@@ -32,7 +32,7 @@ static bool inside(const void *pointer, const struct version *v)
 }
 
 /* Copies inputs out of the version that is about to be edited. */
-static void detach_input(struct job *job, const struct version *v)
+static inline void detach_input(struct job *job, const struct version *v)
 {
     uint8_t *to = job->w->input;
     struct entry *e = job->entry;
