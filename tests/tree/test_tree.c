@@ -14,6 +14,7 @@
 #include "store/scratch_store.h"
 
 #include <string.h>
+#include <sys/wait.h>
 
 enum { KEYS = 3000, CURSORS = 12, KEY_BYTES = 511 };
 
@@ -429,6 +430,78 @@ Test(tree, cursors_in_descending_order, .init = set_up, .fini = tear_down)
 {
     set_order(descending);
     run_cursors();
+}
+
+/* Commits of a process that has the function and is killed, with some in between that go into the log. */
+static void write_and_die(void)
+{
+    struct qs_tree *plain;
+    open_environment();
+    for (unsigned i = 0; i < KEYS; i += 100) {
+        struct qs_val key = key_of(i), value = {1, "v"};
+        begin();
+        for (unsigned j = 0; j < 100; j++)
+            put(i + j * 37 % 100);
+        cr_assert(qs_txn_commit(w.txn) == 0);
+        cr_assert(qs_txn_begin(w.env, NULL, 0, &w.txn) == 0);
+        cr_assert(qs_tree_open(w.txn, "plain", QS_TREE_CREATE, &plain) == 0);
+        cr_assert(qs_put(w.txn, plain, &key, &value, 0) == 0);
+        cr_assert(qs_txn_commit(w.txn) == 0);
+    }
+    _exit(0);
+}
+
+/* Another process, without the function, sees it all in order: right after, and when it opens anew. */
+Test(tree, killed_with_the_function, .init = set_up, .fini = tear_down)
+{
+    int status;
+    set_order(descending);
+    pid_t child = fork();
+    cr_assert(child >= 0);
+    if (child == 0)
+        write_and_die();
+    cr_assert(waitpid(child, &status, 0) == child && status == 0);
+    w.order = NULL;
+    for (unsigned round = 0; round < 2; round++) {
+        struct qs_txn *txn;
+        struct qs_tree *plain;
+        struct qs_cursor *cursor;
+        struct qs_val key, value;
+        struct qs_stat stat;
+        cr_assert(qs_txn_begin(w.env, NULL, QS_RDONLY, &txn) == 0);
+        open_tree(txn, 0);
+        cr_assert(qs_cursor_open(txn, w.tree, &cursor) == 0);
+        for (unsigned i = 0; i < KEYS; i++)
+            cr_assert(qs_cursor_get(cursor, &key, &value, QS_NEXT) == 0 && same(&key, key_of(i)));
+        qs_cursor_close(cursor);
+        cr_assert(qs_tree_open(txn, "plain", 0, &plain) == 0);
+        cr_assert(qs_tree_stat(txn, plain, &stat) == 0 && stat.entries == KEYS / 100);
+        qs_txn_abort(txn);
+        qs_env_close(w.env);
+        open_environment();
+    }
+}
+
+/* A child that brings the order in, and aborts, leaves neither a mark nor a checkpoint behind. */
+Test(tree, aborted_child_orders_nothing, .init = set_up, .fini = tear_down)
+{
+    struct qs_txn *parent;
+    set_order(descending);
+    begin();
+    put(7);
+    parent = w.txn;
+    memcpy(w.committed, w.seed, sizeof w.seed);
+    cr_assert(qs_txn_begin(w.env, parent, 0, &w.txn) == 0);
+    for (unsigned i = 0; i < KEYS; i++)
+        put(i);
+    check_all(w.txn);
+    end(false);
+    w.txn = parent;
+    check_all(w.txn);
+    end(true);
+    expect_marks(0);
+    check_committed();
+    run_rounds();
 }
 
 /* Whoever has not the function meets the keys in the order in which they are stored. */
