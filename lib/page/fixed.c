@@ -126,6 +126,14 @@ void qs_fixed_insert(struct page *page, unsigned i, const void *items, unsigned 
     page->count = (uint16_t)(page->count + count);
 }
 
+void qs_fixed_replace(struct page *page, unsigned i, const void *item, enum key_order order)
+{
+    assert(i < page->count);
+    memcpy((uint8_t *)page + PAGE_HEADER_BYTES + (size_t)i * page->item_size, item,
+           page->item_size);
+    page->order = (uint16_t)order;
+}
+
 void qs_fixed_remove(struct page *page, unsigned i)
 {
     size_t each = page->item_size;

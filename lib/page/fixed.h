@@ -40,6 +40,8 @@ unsigned qs_items_search(const uint8_t *items, size_t item_size, unsigned count,
 
 /* Puts `count` items before item `i`. They fit, and lie elsewhere. */
 void qs_fixed_insert(struct page *page, unsigned i, const void *items, unsigned count);
+/* Puts an item, which lies elsewhere, in the place of item `i`; `order` as in qs_fixed_build(). */
+void qs_fixed_replace(struct page *page, unsigned i, const void *item, enum key_order order);
 void qs_fixed_remove(struct page *page, unsigned i);
 
 /* As qs_page_check(), which passes fixed pages on to it. */

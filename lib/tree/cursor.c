@@ -293,3 +293,13 @@ void qs_cursors_mark(struct tree_state *tree, const void *key, size_t key_size)
     for (struct cursor *c = tree->cursors; c != NULL; c = c->next)
         c->deleted |= is_on(c, key, key_size);
 }
+
+void qs_cursors_renamed(struct tree_state *tree, const struct entry *from, const struct entry *to)
+{
+    for (struct cursor *c = tree->cursors; c != NULL; c = c->next) {
+        if (!is_on(c, from->key, from->key_size))
+            continue;
+        memcpy(c->key, to->key, to->key_size);
+        c->key_size = to->key_size;
+    }
+}

@@ -89,6 +89,8 @@ void qs_cursors_leave_dup(struct tree_state *tree, const void *key, size_t key_s
 /* The duplicate `to` takes the place of `from`: cursors on that (SAVED) are on it. */
 void qs_cursors_dup_moved(struct tree_state *tree, const struct qs_val *key,
                           const struct qs_val *from, const struct qs_val *to);
+/* An equal key of other bytes has taken the place of `from`: cursors on that (SAVED) are on it. */
+void qs_cursors_renamed(struct tree_state *tree, const struct entry *from, const struct entry *to);
 /* `key`, the only one, is about to be deleted: cursors on it (SAVED) are `deleted`. */
 void qs_cursors_mark(struct tree_state *tree, const void *key, size_t key_size);
 /* The tree is empty: every cursor on it is UNSET; `deleted` stays as it is. */

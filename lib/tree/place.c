@@ -7,6 +7,7 @@
 #include "tree/place.h"
 
 #include "base/error.h"
+#include "tree/cursor.h"
 #include "tree/search.h"
 #include "tree/structure.h"
 #include "tree/writer.h"
@@ -169,8 +170,10 @@ static bool edit_at(struct job *job, struct version *v, unsigned at)
     if (job->place->exists && old->key_size == entry->key_size &&
         memcmp(old->key, entry->key, entry->key_size) == 0)
         return qs_leaf_replace(v->page, order, at, entry, &job->w->scratch);
-    if (job->place->exists)
+    if (job->place->exists) {
         qs_leaf_remove(v->page, at);
+        qs_cursors_renamed(job->tree, old, entry);
+    }
     return qs_leaf_insert(v->page, order, at, entry, &job->w->scratch);
 }
 
@@ -200,6 +203,8 @@ static int store_at(struct job *job)
         unsigned n = qs_leaf_collect(&image, job->tree->order.keys.built_in, e);
         if (!job->place->exists)
             memmove(e + at + 1, e + at, (n++ - at) * sizeof *e);
+        else
+            qs_cursors_renamed(job->tree, old, job->entry);
         e[at] = *job->entry;
         return qs_leaf_split(w, job->tree, &job->place->path, n, at);
     }
