@@ -217,8 +217,7 @@ typedef int qs_compare_function(void *context, const struct qs_val *a, const str
  * equal to one of other bytes. From then on, until it is empty, it is in *custom order*, in every process:
  * searches call the function (or without one compare by the flags' order, and find what they happen to),
  * steps follow the order in which keys are stored, and transactions that change the tree commit by a
- * checkpoint. Searches are slow, a few hundred lookups of leaves, where the tree had more than one leaf by
- * then. */
+ * checkpoint. Where the tree had more than one leaf by then, a search takes dozens of steps down to leaves. */
 void qs_tree_set_key_order(struct qs_tree *tree, qs_compare_function *compare, void *context);
 void qs_tree_set_dup_order(struct qs_tree *tree, qs_compare_function *compare, void *context);
 
