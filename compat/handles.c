@@ -2,7 +2,8 @@
  *
  * Owns:       the slots of struct handle_table.
  * Invariants: H1 to H3 in handles.h.
- * Locks:      handle_table.lock, a leaf: nothing is called under it but the engine's name getter.
+ * Locks:      handle_table.lock, a leaf: nothing is called under it but the engine's getters of names and
+ *             setters of orders.
  *             Readers of a slot (txn.h) take no lock; that is why a freed slot keeps its tree: a
  *             handle closed under a running lookup, which LMDB forbids, must still not crash.
  */

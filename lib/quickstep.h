@@ -213,8 +213,8 @@ typedef int qs_compare_function(void *context, const struct qs_val *a, const str
  * whoever opens the file has to set it before it uses the tree. Called for what users look up, put and
  * delete, with stored keys as `b`; not for what is done to the tree besides.
  *
- * A tree costs what it does without until a key is put where the flags' order would not have it, or is found
- * equal to one of other bytes. From then on, until it is empty, it is in *custom order*, in every process:
+ * A tree costs what it does without until a key is put where the flags' order would not have it, or where one
+ * of other bytes is equal. From then on, until it is empty, it is in *custom order*, in every process:
  * searches call the function (or without one compare by the flags' order, and find what they happen to),
  * steps follow the order in which keys are stored, and transactions that change the tree commit by a
  * checkpoint. Where the tree had more than one leaf by then, a search takes dozens of steps down to leaves. */

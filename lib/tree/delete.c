@@ -47,6 +47,12 @@ int qs_key_remove(struct writer *w, struct tree_state *tree, struct key_place *p
     return rc == 0 ? qs_place_remove(w, tree, place) : rc;
 }
 
+/* A replay looks for the bytes that were recorded. */
+static bool same_key(const struct entry *stored, const struct del *del)
+{
+    return stored->key_size == del->key_size && memcmp(stored->key, del->key, del->key_size) == 0;
+}
+
 int qs_tree_delete(struct writer *w, struct tree_state *tree, const struct del *del)
 {
     struct key_place place;
@@ -61,9 +67,9 @@ int qs_tree_delete(struct writer *w, struct tree_state *tree, const struct del *
         rc = QS_E_NOTFOUND;
     if (rc == 0 && ((place.old.flags & ENTRY_TREE) != 0) != del->tree_record)
         rc = QS_E_INCOMPATIBLE;
-    if (rc == 0)
-        rc = qs_place_check_order(&w->view, tree, &place, del->key, del->key_size);
     bool rest = false;
+    if (rc == 0)
+        tree->unlogged |= tree->order.keys.custom || !same_key(&place.old, del);
     if (rc == 0 && del->value != NULL && (tree->record.flags & QS_DUPSORT) != 0)
         rc = qs_dup_remove(w, tree, &place, del, &rest);
     return rc == 0 && !rest ? qs_key_remove(w, tree, &place) : rc;

@@ -135,8 +135,11 @@ static unsigned index_of(const struct leaf_pos *place, enum key_order order)
     if (place->image.delta == NULL)
         return place->base_i;
     qs_leaf_first(&pos, &place->image, order);
-    for (; pos.base_i != place->base_i || pos.delta_i != place->delta_i; n++)
+    while (!qs_leaf_at_end(&pos) &&
+           (pos.base_i != place->base_i || pos.delta_i != place->delta_i)) {
         qs_leaf_next(&pos, order);
+        n++;
+    }
     return n;
 }
 

@@ -28,8 +28,8 @@ int qs_place_find_exact(const struct view *view, const struct tree_state *tree, 
 int qs_place_find_end(const struct view *view, const struct tree_state *tree,
                       struct key_place *place, struct entry *last);
 
-/* Before a key is stored or removed at its place: where the built-in order would have it elsewhere, the tree
- * is marked custom. */
+/* Before a key is stored at its place: where the built-in order would have it elsewhere, the tree is marked
+ * custom. */
 int qs_place_ask_order(const struct view *view, struct tree_state *tree,
                        const struct key_place *place, const void *key, size_t key_size);
 static inline int qs_place_check_order(const struct view *view, struct tree_state *tree,
