@@ -68,7 +68,7 @@ int qs_tree_delete(struct writer *w, struct tree_state *tree, const struct del *
     if (rc == 0 && ((place.old.flags & ENTRY_TREE) != 0) != del->tree_record)
         rc = QS_E_INCOMPATIBLE;
     bool rest = false;
-    if (rc == 0)
+    if (rc == 0 && qs_order_asks(&tree->order.keys))
         tree->unlogged |= tree->order.keys.custom || !same_key(&place.old, del);
     if (rc == 0 && del->value != NULL && (tree->record.flags & QS_DUPSORT) != 0)
         rc = qs_dup_remove(w, tree, &place, del, &rest);
