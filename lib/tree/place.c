@@ -2,7 +2,8 @@
  *
  * A store makes the leaf the writer's own and edits the delta; a delta that outgrows its class moves to
  * a larger one, then becomes a whole page, and a leaf whose merged image would not fit a page is split
- * then and there. A removal leaves a tombstone in a delta.
+ * then and there. A removal leaves a tombstone in a delta. In custom order there are no deltas, and the
+ * entry's index says where it goes: keys are not compared.
  */
 #include "tree/place.h"
 
