@@ -2,11 +2,12 @@
  *
  * Owns:       the default order of duplicates, for mdb_dcmp().
  * Invariants: a program's function belongs to the handle, for all transactions, at once; it goes
- * when the handle is opened anew. It answers mdb_cmp() and mdb_dcmp(); the engine does not order
- * trees by it yet (README.md).
+ * when the handle is opened anew. The engine calls it by way of compare_keys() and compare_dups(),
+ * whose context is the handle.
  */
 #include "api.h"
 #include "errors.h"
+#include "handles.h"
 #include "txn.h"
 #include "values.h"
 
@@ -21,13 +22,49 @@ static struct handle *find(const MDB_txn *txn, MDB_dbi dbi)
     return txn != NULL ? qs_compat_handle_find(txn, dbi) : NULL;
 }
 
+/* What a program's function is shown of a value that the engine reads through its own type. */
+static MDB_val as_lmdb(const struct qs_val *value)
+{
+    return (MDB_val){value->size, (void *)(uintptr_t)value->data};
+}
+
+static int compare_keys(void *context, const struct qs_val *a, const struct qs_val *b)
+{
+    struct handle *handle = context;
+    MDB_cmp_func *compare = atomic_load_explicit(&handle->compare, memory_order_relaxed);
+    const MDB_val first = as_lmdb(a), second = as_lmdb(b);
+
+    return compare != NULL ? compare(&first, &second) : 0; /* NULL: reset under a running search */
+}
+
+static int compare_dups(void *context, const struct qs_val *a, const struct qs_val *b)
+{
+    struct handle *handle = context;
+    MDB_cmp_func *compare = atomic_load_explicit(&handle->dup_compare, memory_order_relaxed);
+    const MDB_val first = as_lmdb(a), second = as_lmdb(b);
+
+    return compare != NULL ? compare(&first, &second) : 0;
+}
+
+void qs_compat_handle_order(struct handle *handle, MDB_cmp_func *compare, MDB_cmp_func *dup_compare)
+{
+    struct qs_tree *tree = atomic_load_explicit(&handle->tree, memory_order_acquire);
+
+    atomic_store_explicit(&handle->compare, compare, memory_order_relaxed);
+    atomic_store_explicit(&handle->dup_compare, dup_compare, memory_order_relaxed);
+    if (tree == NULL)
+        return; /* main, before its first use: check_main() sets what is set by then */
+    qs_tree_set_key_order(tree, compare != NULL ? compare_keys : NULL, handle);
+    qs_tree_set_dup_order(tree, dup_compare != NULL ? compare_dups : NULL, handle);
+}
+
 int mdb_set_compare(MDB_txn *txn, MDB_dbi dbi, MDB_cmp_func *cmp)
 {
     struct handle *handle = find(txn, dbi);
 
     if (handle == NULL)
         return EINVAL;
-    handle->compare = cmp;
+    qs_compat_handle_order(handle, cmp, handle->dup_compare);
     return MDB_SUCCESS;
 }
 
@@ -37,7 +74,7 @@ int mdb_set_dupsort(MDB_txn *txn, MDB_dbi dbi, MDB_cmp_func *cmp)
 
     if (handle == NULL)
         return EINVAL;
-    handle->dup_compare = cmp;
+    qs_compat_handle_order(handle, handle->compare, cmp);
     return MDB_SUCCESS;
 }
 
@@ -67,8 +104,9 @@ int mdb_cmp(MDB_txn *txn, MDB_dbi dbi, const MDB_val *a, const MDB_val *b)
 
     if (handle == NULL || a == NULL || b == NULL)
         return 0; /* LMDB has no answer for this, it crashes */
-    if (handle->compare != NULL)
-        return handle->compare(a, b);
+    MDB_cmp_func *compare = handle->compare;
+    if (compare != NULL)
+        return compare(a, b);
     if (qs_compat_handle_use(txn, dbi, handle) != 0)
         return 0;
     return qs_compare(txn->qs, qs_compat_handle_tree(handle), qs_compat_val_const(a),
@@ -116,8 +154,9 @@ int mdb_dcmp(MDB_txn *txn, MDB_dbi dbi, const MDB_val *a, const MDB_val *b)
 
     if (handle == NULL || a == NULL || b == NULL)
         return 0;
-    if (handle->dup_compare != NULL)
-        return handle->dup_compare(a, b);
+    MDB_cmp_func *compare = handle->dup_compare;
+    if (compare != NULL)
+        return compare(a, b);
     (void)qs_compat_handle_use(txn, dbi, handle); /* learns main's flags; what is known must do */
     flags = qs_compat_handle_flags(txn, dbi, handle);
     if (flags & MDB_INTEGERDUP)

@@ -32,6 +32,7 @@ static int check_main(MDB_txn *txn, struct handle *handle)
         /* release; pairs with the acquire of qs_compat_handle_tree(). All threads store the same.
          */
         atomic_store_explicit(&handle->tree, tree, memory_order_release);
+        qs_compat_handle_order(handle, handle->compare, handle->dup_compare);
     }
     rc = qs_tree_flags(txn->qs, tree, &flags);
     if (rc == 0)
@@ -73,8 +74,8 @@ static int open_main(MDB_txn *txn, unsigned flags, MDB_dbi *dbi)
             return qs_compat_error(rc);
     }
     txn->main_flags |= added;
-    handle->compare = NULL; /* LMDB resets main's, and only main's, at every open */
-    handle->dup_compare = NULL;
+    /* LMDB resets main's, and only main's, at every open */
+    qs_compat_handle_order(handle, NULL, NULL);
     *dbi = COMPAT_DBI_MAIN;
     return MDB_SUCCESS;
 }

@@ -159,6 +159,7 @@ void mdb_env_close(MDB_env *env)
     if (env == NULL)
         return;
     if (env->state == ENV_OPEN) {
+        qs_compat_handles_forget_orders(&env->handles);
         qs_env_close(env->qs);
         qs_compat_handles_free(&env->handles);
     }

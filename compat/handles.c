@@ -2,7 +2,8 @@
  *
  * Owns:       the slots of struct handle_table.
  * Invariants: H1 to H3 in handles.h.
- * Locks:      handle_table.lock, a leaf: nothing is called under it but the engine's name getter.
+ * Locks:      handle_table.lock, a leaf: nothing is called under it but the engine's getters of names and
+ *             setters of orders.
  *             Readers of a slot (txn.h) take no lock; that is why a freed slot keeps its tree: a
  *             handle closed under a running lookup, which LMDB forbids, must still not crash.
  */
@@ -40,6 +41,13 @@ void qs_compat_handles_free(struct handle_table *table)
     table->count = 0;
 }
 
+void qs_compat_handles_forget_orders(struct handle_table *table)
+{
+    for (size_t i = COMPAT_DBI_MAIN; i < table->used; i++)
+        if (table->slot[i].compare != NULL || table->slot[i].dup_compare != NULL)
+            qs_compat_handle_order(&table->slot[i], NULL, NULL);
+}
+
 static bool in_use(const struct handle *handle)
 {
     return handle->holders != 0 ||
@@ -51,6 +59,7 @@ static void free_slot(struct handle *handle)
 {
     uint32_t generation = atomic_load_explicit(&handle->generation, memory_order_relaxed) + 1;
 
+    qs_compat_handle_order(handle, NULL, NULL);
     handle->holders = 0;
     atomic_store_explicit(&handle->published, 0, memory_order_relaxed);
     if (generation == 0)
@@ -107,8 +116,7 @@ bool qs_compat_handle_hold(struct handle_table *table, struct qs_tree *tree, uns
         if (!in_use(handle)) {
             atomic_store_explicit(&handle->tree, tree, memory_order_release);
             handle->flags = flags;
-            handle->compare = NULL;
-            handle->dup_compare = NULL;
+            qs_compat_handle_order(handle, NULL, NULL);
             handle->relocate = NULL;
             handle->relocate_context = NULL;
         }

@@ -35,8 +35,8 @@ struct handle {
     _Atomic uint32_t generation;    /* of the slot's use; never 0 in use. Written under the lock */
     uint32_t holders;               /* transactions that opened it; under the lock */
     unsigned flags;                 /* the tree's flags when it was opened; constant while in use */
-    MDB_cmp_func *compare;          /* order of keys set by the program, or NULL */
-    MDB_cmp_func *dup_compare;      /* order of duplicates set by the program, or NULL */
+    _Atomic(MDB_cmp_func *) compare;     /* order of keys set by the program, or NULL */
+    _Atomic(MDB_cmp_func *) dup_compare; /* order of duplicates set by the program, or NULL */
     MDB_rel_func *relocate;         /* kept and never called, as in LMDB */
     void *relocate_context;         /* kept for it */
 };
@@ -48,6 +48,14 @@ struct handle_table {
     _Atomic uint64_t epoch; /* stamp of the newest published handle; 1 after init (main) */
     pthread_mutex_t lock;   /* slots' state changes; never held across an engine call */
 };
+
+/* Has keys and duplicates of a handle's tree compared by these functions, NULL: by its flags (compare.c).
+ */
+void qs_compat_handle_order(struct handle *handle, MDB_cmp_func *compare,
+                            MDB_cmp_func *dup_compare);
+
+/* The same for all, before the environment closes: another one may have the file open. */
+void qs_compat_handles_forget_orders(struct handle_table *table);
 
 /* Makes a table for `named_max` named trees. ENOMEM. */
 int qs_compat_handles_init(struct handle_table *table, size_t named_max);

@@ -205,6 +205,22 @@ int qs_tree_stat(struct qs_txn *txn, struct qs_tree *tree, struct qs_stat *stat)
  * tree). Emptying the main tree removes every named tree. EACCES, QS_E_NOTFOUND, ... */
 int qs_tree_drop(struct qs_txn *txn, struct qs_tree *tree, bool remove);
 
+/* Compares two keys, or two duplicates of one: < 0, 0, > 0. In a search `a` is what is looked for. */
+typedef int qs_compare_function(void *context, const struct qs_val *a, const struct qs_val *b);
+
+/* Has the keys (duplicates) of a tree compared by `compare`, NULL: by the tree's flags again. In force at
+ * once, in all transactions and for all who have the file open in this process; not recorded anywhere, so
+ * whoever opens the file has to set it before it uses the tree. Called for what users look up, put and
+ * delete, with stored keys as `b`; not for what is done to the tree besides.
+ *
+ * A tree costs what it does without until a key is put where the flags' order would not have it, or where one
+ * of other bytes is equal. From then on, until it is empty, it is in *custom order*, in every process:
+ * searches call the function (or without one compare by the flags' order, and find what they happen to),
+ * steps follow the order in which keys are stored, and transactions that change the tree commit by a
+ * checkpoint. Where the tree had more than one leaf by then, a search takes dozens of steps down to leaves. */
+void qs_tree_set_key_order(struct qs_tree *tree, qs_compare_function *compare, void *context);
+void qs_tree_set_dup_order(struct qs_tree *tree, qs_compare_function *compare, void *context);
+
 /* ---- data ------------------------------------------------------------------------------------ */
 
 enum qs_put_flag {

@@ -21,12 +21,12 @@
 /* What the new meta page says of the transaction. */
 static int take_state(struct job *job)
 {
-    static const struct qs_tree main_tree = {NULL, 0, 0};
+    static const struct qs_tree main_tree = {.index = 0};
     const struct writer *w = job->txn->writer;
     const struct latest *latest = &job->replica->latest;
     struct meta *meta = &job->meta;
     const struct tree_record *record;
-    enum key_order order;
+    const struct tree_order *order;
     int rc = qs_txn_record(job->txn, &main_tree, &record, &order);
     if (rc != 0)
         return rc;

@@ -48,7 +48,7 @@ static int copy_freed(struct job *job)
 
 static int take_state(struct job *job)
 {
-    static const struct qs_tree main_tree = {NULL, 0, 0};
+    static const struct qs_tree main_tree = {.index = 0};
     const struct latest *latest = &job->replica->latest;
     const struct view view = {.map = &job->replica->cache.map,
                               .file = qs_store_map(job->core->store)->base,

@@ -148,7 +148,7 @@ out:
 
 static void record_map_size(struct qs_txn *txn, uint64_t size_bytes)
 {
-    static const struct qs_tree main_tree = {NULL, 0, 0};
+    static const struct qs_tree main_tree = {.index = 0};
     if (size_bytes <= txn->replica->latest.map_size_bytes)
         return;
     txn->map_size_bytes = size_bytes;

@@ -270,10 +270,10 @@ static int write_copy(struct copy *copy, struct meta *meta)
 static int begin_meta(struct qs_txn *txn, uint64_t map_size_bytes, struct meta *meta,
                       pageid_t *next_pid)
 {
-    static const struct qs_tree main_tree = {NULL, 0, 0};
+    static const struct qs_tree main_tree = {.index = 0};
     struct core *core = txn->env->core;
     const struct tree_record *record;
-    enum key_order order;
+    const struct tree_order *order;
     int rc = qs_txn_record(txn, &main_tree, &record, &order);
     if (rc != 0)
         return rc;

@@ -26,9 +26,9 @@ struct state {
 /* What a read transaction sees of it. Under follow_lock: without a slot, too, nothing is freed then. */
 static int read_state(struct qs_txn *txn, struct state *state)
 {
-    static const struct qs_tree main_tree = {NULL, 0, 0};
+    static const struct qs_tree main_tree = {.index = 0};
     const struct tree_record *record;
-    enum key_order order;
+    const struct tree_order *order;
     int rc = qs_txn_record(txn, &main_tree, &record, &order);
     if (rc != 0)
         return rc;

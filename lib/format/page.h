@@ -27,7 +27,7 @@
  *
  * All integers are little-endian. la[] holds numbers (compare as unsigned), made from the normalized
  * key (page/key.h): big-endian value of its bytes prefix..prefix+3, zeros beyond its end. So la[] is
- * ascending, and equal la means: compare the keys. An inner page's entry 0 has an empty separator
+ * ascending (but with PAGE_CUSTOM), and equal la means: compare the keys. An inner page's entry 0 has an empty separator
  * (minus infinity), la[0] = 0 and takes no part in `prefix`.
  */
 #ifndef QS_FORMAT_PAGE_H
@@ -61,13 +61,15 @@ struct page {
     };
     uint16_t fence; /* those that every key routed here must share (<= prefix when count > 0) */
     uint16_t order; /* order of the keys (enum key_order), so that a page is checked and
-                            merged without knowing its tree */
+                            merged without knowing its tree; with PAGE_CUSTOM, that of its tree where no
+                            program interferes, and the keys are in another one */
 };
 static_assert(sizeof(struct page) == 32, "page header");
 static_assert(offsetof(struct page, checkpoint) == 8, "page header");
 static_assert(offsetof(struct page, size) == 20, "page header");
 
 #define PAGE_HEADER_BYTES 32u
+#define PAGE_CUSTOM 0x100u /* in `order`: la is not ascending, a search does not use it */
 
 enum entry_flag { /* bits 9-15 of a leaf record's first word, shifted down by 9 */
                   ENTRY_TOMBSTONE = 0x01, /* mini-pages: the key is deleted; no value */

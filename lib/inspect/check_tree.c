@@ -12,7 +12,7 @@
 struct walk {
     struct check *check;
     const char *name;                                           /* for findings */
-    enum key_order order;                                       /* of its keys */
+    struct order order, dups;                                   /* of its keys, duplicates */
     unsigned flags;                                             /* of the tree */
     enum page_kind leaf_kind;                                   /* of its leaves */
     struct tree_record found;                                   /* what the walk counted */
@@ -46,14 +46,17 @@ static void check_large(struct walk *walk, const struct entry *entry)
 
 static void check_key(struct walk *walk, const struct entry *entry, const struct place *place)
 {
+    enum key_order order = walk->order.built_in;
+    if (walk->order.custom) /* only its program knows */
+        return;
     if (walk->last_size != 0 &&
-        qs_key_compare(walk->order, walk->last, walk->last_size, entry->key, entry->key_size) >= 0)
+        qs_key_compare(order, walk->last, walk->last_size, entry->key, entry->key_size) >= 0)
         qs_check_fault(walk->check, "%s: keys out of order in page id %u", walk->name, place->pid);
     bool below =
-        place->low.key_size != 0 && qs_key_compare(walk->order, entry->key, entry->key_size,
-                                                   place->low.key, place->low.key_size) < 0;
+        place->low.key_size != 0 &&
+        qs_key_compare(order, entry->key, entry->key_size, place->low.key, place->low.key_size) < 0;
     bool above =
-        place->high.key_size != 0 && qs_key_compare(walk->order, entry->key, entry->key_size,
+        place->high.key_size != 0 && qs_key_compare(order, entry->key, entry->key_size,
                                                     place->high.key, place->high.key_size) >= 0;
     if (below || above)
         qs_check_fault(walk->check, "%s: page id %u holds a key outside its fences", walk->name,
@@ -84,8 +87,8 @@ static void walk_page(struct walk *walk, const struct place *place);
 
 static void walk_from_root(struct walk *walk, const struct tree_record *record)
 {
-    struct place root = {.pid = (pageid_t)record->root, .level = record->depth - 1u};
-    if (record->depth == 0 || record->depth > PATH_STEPS_MAX || record->root > UINT32_MAX)
+    struct place root = {.pid = qs_tree_root(record), .level = record->depth - 1u};
+    if (record->depth == 0 || record->depth > PATH_STEPS_MAX || record->root >= TREE_ROOT_END)
         qs_check_fault(walk->check, "%s: impossible root or depth", walk->name);
     else
         walk_page(walk, &root);
@@ -95,22 +98,27 @@ static void walk_from_root(struct walk *walk, const struct tree_record *record)
 /* The duplicates of one key; their number counts for the tree. */
 static void check_dups(struct walk *walk, const struct entry *entry, const struct place *place)
 {
-    enum key_order order = qs_dup_order(walk->flags);
+    struct tree_order sub_order;
+    const struct tree_order order = {.dups = walk->dups};
     if ((walk->flags & QS_DUPSORT) == 0) {
         qs_check_fault(walk->check, "%s: duplicates in page id %u", walk->name, place->pid);
     } else if ((entry->flags & ENTRY_SET_TREE) != 0) {
         struct tree_record record;
         memcpy(&record, entry->value, sizeof record);
-        struct walk sub = {.check = walk->check, .name = walk->name, .order = order};
+        qs_dup_orders(&sub_order, &order, &record);
+        struct walk sub = {.check = walk->check, .name = walk->name, .order = sub_order.keys};
+        if (sub.order.custom && !order.dups.custom)
+            qs_check_fault(walk->check, "%s: duplicates in custom order, unknown to its record",
+                           walk->name);
         sub.leaf_kind = qs_leaf_kind(&record);
         walk_from_root(&sub, &record);
         walk->found.entries += sub.found.entries - 1;
     } else {
         struct set set;
         qs_dup_set(&set, entry);
-        for (unsigned i = 1; i < set.count; i++) {
+        for (unsigned i = 1; i < set.count && !order.dups.custom; i++) {
             struct qs_val a = qs_set_item(&set, i - 1), b = qs_set_item(&set, i);
-            if (qs_key_compare(order, a.data, a.size, b.data, b.size) >= 0)
+            if (qs_key_compare(order.dups.built_in, a.data, a.size, b.data, b.size) >= 0)
                 qs_check_fault(walk->check, "%s: duplicates out of order in page id %u", walk->name,
                                place->pid);
         }
@@ -169,10 +177,12 @@ static const struct page *take_page(struct walk *walk, const struct place *place
     check->pid_seen[place->pid] = 1;
     check->tree_pages++;
     qs_check_reach(check, word & MAP_WORD_PGNO, 1, "a tree");
-    if (!qs_page_check(image.base, walk->order, true) || image.base->order != walk->order)
+    bool custom = (image.base->order & PAGE_CUSTOM) != 0;
+    if (!qs_page_check(image.base, walk->order.built_in, true) ||
+        qs_page_key_order(image.base) != walk->order.built_in || (custom && !walk->order.custom))
         qs_check_fault(check, "%s: page id %u is malformed", walk->name, place->pid);
-    unsigned fence = qs_path_fence(walk->order, &place->low, &place->high);
-    if (image.base->fence > fence)
+    unsigned fence = qs_path_fence(&walk->order, &place->low, &place->high);
+    if (image.base->fence > fence && !walk->order.custom)
         qs_check_fault(check, "%s: page id %u claims a fence of %u bytes, it has %u", walk->name,
                        place->pid, image.base->fence, fence);
     return image.base;
@@ -204,9 +214,12 @@ static void walk_page(struct walk *walk, const struct place *place)
 static void walk_tree(struct check *check, const char *name, const struct tree_record *record,
                       int (*named)(struct walk *walk, const struct entry *entry))
 {
+    struct tree_order order;
+    qs_tree_orders(&order, record);
     struct walk walk = {.check = check,
                         .name = name,
-                        .order = qs_tree_order(record->flags),
+                        .order = order.keys,
+                        .dups = order.dups,
                         .flags = record->flags,
                         .leaf_kind = PAGE_LEAF,
                         .named = named};

@@ -32,19 +32,25 @@ void qs_dump_meta(const struct inspect *inspect)
 
 static void print_tree(const char *name, int name_size, const struct tree_record *r)
 {
+    struct tree_order order;
+    qs_tree_orders(&order, r);
     printf("%-20.*s flags %02x depth %u inner %" PRIu64 " leaves %" PRIu64 " overflow %" PRIu64
-           " entries %" PRIu64 "\n",
-           name_size, name, r->flags, r->depth, r->branch_pages, r->leaf_pages, r->overflow_pages,
-           r->entries);
+           " entries %" PRIu64 "%s%s\n",
+           name_size, name, r->flags, r->depth, r->branch_pages, r->leaf_pages,
+           r->overflow_pages, r->entries,
+           order.keys.custom ? ", keys in custom order" : "",
+           order.dups.custom ? ", duplicates in custom order" : "");
 }
 
 int qs_dump_trees(struct inspect *inspect)
 {
     struct cursor cursor;
     struct entry entry;
+    struct tree_order order;
     const struct tree_record *record = &inspect->meta.main;
+    qs_tree_orders(&order, record);
     print_tree("(main)", 6, record);
-    qs_cursor_init(&cursor, &inspect->view, record, qs_tree_order(record->flags));
+    qs_cursor_init(&cursor, &inspect->view, record, &order);
     int rc = qs_cursor_first(&cursor);
     for (; rc == 0; rc = qs_cursor_next(&cursor)) {
         rc = qs_cursor_entry(&cursor, &entry);
@@ -86,8 +92,8 @@ static void print_value(const struct entry *entry)
     if ((entry->flags & ENTRY_SET_TREE) != 0) {
         struct tree_record record;
         memcpy(&record, entry->value, sizeof record);
-        printf("a set of %" PRIu64 ": depth %u, root page id %" PRIu64 "\n", record.entries,
-               record.depth, record.root);
+        printf("a set of %" PRIu64 ": depth %u, root page id %u\n", record.entries, record.depth,
+               qs_tree_root(&record));
         return;
     }
     qs_dup_set(&set, entry);
@@ -145,10 +151,11 @@ int qs_dump_page(struct inspect *inspect, uint64_t pgno)
     bool tree_page =
         page->kind == PAGE_LEAF || page->kind == PAGE_INNER || page->kind == PAGE_FIXED;
     if (!intact || !tree_page || page->size != QS_PAGE_BYTES ||
-        !qs_page_check(page, (enum key_order)page->order, false))
+        !qs_page_check(page, qs_page_key_order(page), false))
         return 0;
-    printf("  order %u, heap at %u, garbage %u, prefix %u, fence %u\n", page->order, page->heap,
-           page->garbage, page->prefix, page->fence);
+    printf("  %sorder %u, heap at %u, garbage %u, prefix %u, fence %u\n",
+           (page->order & PAGE_CUSTOM) != 0 ? "custom, instead of " : "", qs_page_key_order(page),
+           page->heap, page->garbage, page->prefix, page->fence);
     if (page->kind == PAGE_FIXED)
         print_fixed(page);
     else if (page->kind == PAGE_LEAF)

@@ -55,7 +55,8 @@ static bool check_header(const struct page *page)
         return false;
     if (page->heap > page->size || page->heap % 2 != 0 || slots_end(page) > page->heap)
         return false;
-    if (page->prefix > QS_KEY_MAX + 1 || page->fence > page->prefix || page->order > ORDER_INTEGER)
+    if (page->prefix > QS_KEY_MAX + 1 || page->fence > page->prefix ||
+        qs_page_key_order(page) > ORDER_INTEGER)
         return false;
     return page->count > first_key(page) || page->prefix == page->fence;
 }
@@ -118,26 +119,28 @@ static bool check_records(const struct page *page)
     return live + page->garbage == (size_t)(page->size - page->heap);
 }
 
-static bool check_order(const struct page *page, enum key_order order)
+/* Prefix and look-ahead are those of the keys; and the keys ascend, if `ascend`. */
+static bool check_order(const struct page *page, enum key_order order, bool ascend)
 {
     bool inner = page_is_inner(page);
     unsigned first = first_key(page);
-    size_t size, last_size;
+    size_t size;
 
     if (inner && la_get(page, 0) != 0)
         return false;
     if (page->count <= first)
         return true;
-    const uint8_t *last = record_key(page, inner, page->count - 1u, &last_size);
     const uint8_t *previous = record_key(page, inner, first, &size);
-    if (qs_key_common(order, previous, size, last, last_size) < page->prefix)
+    if (key_normal_size(order, size) < page->prefix)
         return false;
     for (unsigned i = first; i < page->count; i++) {
         size_t key_size;
         const uint8_t *key = record_key(page, inner, i, &key_size);
         if (qs_key_lookahead(order, key, key_size, page->prefix) != la_get(page, i))
             return false;
-        if (i > first && qs_key_compare(order, previous, size, key, key_size) >= 0)
+        if (i > first && qs_key_common(order, previous, size, key, key_size) < page->prefix)
+            return false;
+        if (i > first && ascend && qs_key_compare(order, previous, size, key, key_size) >= 0)
             return false;
         previous = key;
         size = key_size;
@@ -149,5 +152,6 @@ bool qs_page_check(const struct page *page, enum key_order order, bool deep)
 {
     if (page->kind == PAGE_FIXED)
         return qs_fixed_check(page, order, deep);
-    return check_header(page) && check_records(page) && (!deep || check_order(page, order));
+    return check_header(page) && check_records(page) &&
+           (!deep || check_order(page, order, (page->order & PAGE_CUSTOM) == 0));
 }

@@ -126,6 +126,14 @@ void qs_fixed_insert(struct page *page, unsigned i, const void *items, unsigned 
     page->count = (uint16_t)(page->count + count);
 }
 
+void qs_fixed_replace(struct page *page, unsigned i, const void *item, enum key_order order)
+{
+    assert(i < page->count);
+    memcpy((uint8_t *)page + PAGE_HEADER_BYTES + (size_t)i * page->item_size, item,
+           page->item_size);
+    page->order = (uint16_t)order;
+}
+
 void qs_fixed_remove(struct page *page, unsigned i)
 {
     size_t each = page->item_size;
@@ -140,9 +148,10 @@ bool qs_fixed_check(const struct page *page, enum key_order order, bool deep)
     size_t each = page->item_size;
     if (page->kind != PAGE_FIXED || page->level != 0 || page->size != QS_PAGE_BYTES ||
         page->heap != page->size || page->garbage != 0 || page->fence != 0 ||
-        page->order > ORDER_INTEGER || each == 0 || each > QS_KEY_MAX ||
+        qs_page_key_order(page) > ORDER_INTEGER || each == 0 || each > QS_KEY_MAX ||
         page->count > qs_fixed_capacity(each))
         return false;
+    deep &= (page->order & PAGE_CUSTOM) == 0;
     for (unsigned i = 1; deep && i < page->count; i++)
         if (qs_key_compare(order, qs_fixed_item(page, i - 1), each, qs_fixed_item(page, i), each) >=
             0)

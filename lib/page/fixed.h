@@ -27,7 +27,7 @@ static inline void qs_fixed_entry(const struct page *page, unsigned i, struct en
     *entry = (struct entry){item, item, page->item_size, 0, 0};
 }
 
-/* Makes a page of 4096 bytes of `count` items, which lie one behind the other. */
+/* `order` may hold PAGE_CUSTOM. Makes a page of 4096 bytes of `count` items, which lie one behind the other. */
 void qs_fixed_build(struct page *page, enum key_order order, size_t item_size, const void *items,
                     unsigned count);
 
@@ -40,6 +40,8 @@ unsigned qs_items_search(const uint8_t *items, size_t item_size, unsigned count,
 
 /* Puts `count` items before item `i`. They fit, and lie elsewhere. */
 void qs_fixed_insert(struct page *page, unsigned i, const void *items, unsigned count);
+/* Puts an item, which lies elsewhere, in the place of item `i`; `order` as in qs_fixed_build(). */
+void qs_fixed_replace(struct page *page, unsigned i, const void *item, enum key_order order);
 void qs_fixed_remove(struct page *page, unsigned i);
 
 /* As qs_page_check(), which passes fixed pages on to it. */

@@ -160,11 +160,14 @@ bool qs_inner_rekey(struct page *page, enum key_order order, unsigned i, const v
 }
 
 /* What all keys but the first, which counts as empty, share, as far as it is worth it. */
-static unsigned build_prefix(enum key_order order, const struct separator *separators,
+static unsigned build_prefix(const struct page *page, const struct separator *separators,
                              unsigned count, unsigned fence)
 {
+    enum key_order order = qs_page_key_order(page);
     const struct separator *first = &separators[1];
 
+    if ((page->order & PAGE_CUSTOM) != 0)
+        return 0;
     if (count < 2)
         return fence;
     if (count == 2) {
@@ -187,10 +190,11 @@ void qs_inner_build(struct page *page, size_t size, enum key_order order, unsign
     memset(page, 0, PAGE_HEADER_BYTES);
     page->kind = PAGE_INNER;
     page->order = (uint16_t)order;
+    order = qs_page_key_order(page);
     page->level = (uint8_t)level;
     page->count = (uint16_t)count;
     page->size = (uint16_t)size;
-    page->prefix = (uint16_t)build_prefix(order, separators, count, fence);
+    page->prefix = (uint16_t)build_prefix(page, separators, count, fence);
     page->fence = (uint16_t)(fence < page->prefix ? fence : page->prefix);
     for (unsigned i = count; i-- > 0;) {
         const struct separator *separator = &separators[i];

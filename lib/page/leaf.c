@@ -185,9 +185,12 @@ void qs_leaf_remove(struct page *page, unsigned i)
 }
 
 /* What all keys of `entries` share, as far as it is worth it. */
-static unsigned build_prefix(enum key_order order, const struct entry *entries, unsigned count,
+static unsigned build_prefix(const struct page *page, const struct entry *entries, unsigned count,
                              unsigned fence)
 {
+    enum key_order order = qs_page_key_order(page);
+    if ((page->order & PAGE_CUSTOM) != 0)
+        return 0; /* the first and the last say nothing about the others */
     if (count == 0)
         return fence;
     if (count == 1) {
@@ -209,9 +212,10 @@ void qs_leaf_build(struct page *page, size_t size, enum key_order order,
     memset(page, 0, PAGE_HEADER_BYTES);
     page->kind = PAGE_LEAF;
     page->order = (uint16_t)order;
+    order = qs_page_key_order(page);
     page->count = (uint16_t)count;
     page->size = (uint16_t)size;
-    page->prefix = (uint16_t)build_prefix(order, entries, count, fence);
+    page->prefix = (uint16_t)build_prefix(page, entries, count, fence);
     page->fence = (uint16_t)(fence < page->prefix ? fence : page->prefix);
     for (unsigned i = count; i-- > 0;) {
         const struct entry *entry = &entries[i];

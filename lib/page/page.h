@@ -31,6 +31,12 @@ struct separator {
     pageid_t pid;
 };
 
+/* The built-in order that a page's keys have, or would have but for PAGE_CUSTOM. */
+static inline enum key_order qs_page_key_order(const struct page *page)
+{
+    return (enum key_order)(page->order & ~PAGE_CUSTOM);
+}
+
 /* Makes an empty page of `size` bytes (an odd byte at the end stays unused, here and below). All of
  * it is zeroed; an inner page must get its first child by qs_inner_build() instead. */
 void qs_page_init(struct page *page, enum page_kind kind, unsigned level, size_t size);
@@ -100,7 +106,8 @@ void qs_leaf_remove(struct page *page, unsigned i);
 
 /* Builds a leaf from `count` entries in order (they fit, and do not lie in `page`): records packed
  * in key order from the end. `fence` as in format/page.h. Header fields other than kind, level,
- * count, size, heap, garbage, prefix, fence and order are zeroed. */
+ * count, size, heap, garbage, prefix, fence and order are zeroed. `order` may hold PAGE_CUSTOM: entries
+ * are where they are, and fence and prefix become 0. */
 void qs_leaf_build(struct page *page, size_t size, enum key_order order,
                    const struct entry *entries, unsigned count, unsigned fence);
 
@@ -136,7 +143,7 @@ bool qs_page_verify(const struct page *page);
 
 /* True when the bytes (4096 of them, of unknown origin) are a well-formed leaf or inner page:
  * sizes, offsets and record bounds inside the page, records apart from each other, la and keys in
- * order, prefix right. After it every function above is memory-safe on the page. With `deep` false,
+ * order (but with PAGE_CUSTOM), prefix right. After it every function above is memory-safe on the page. With `deep` false,
  * everything needed for memory safety only (no key order). Any `size` is accepted (mini-pages): who
  * reads a file also wants it to be 4096. Level, pid and checkpoint are the caller's to judge. */
 bool qs_page_check(const struct page *page, enum key_order order, bool deep);

@@ -8,13 +8,14 @@
 
 #include "base/error.h"
 #include "tree/dup_cursor.h"
+#include "tree/search.h"
 #include "tree/writer.h"
 
 #include <errno.h>
 #include <string.h>
 
 void qs_cursor_init(struct cursor *c, const struct view *view, const struct tree_record *record,
-                    enum key_order order)
+                    const struct tree_order *order)
 {
     c->view = view;
     c->record = record;
@@ -38,8 +39,8 @@ static int move_leaf(struct cursor *c, bool forward)
     do {
         rc = forward ? qs_path_next(&c->path, c->view) : qs_path_prev(&c->path, c->view);
         if (rc == 0)
-            found = forward ? qs_leaf_first(&c->pos, &c->path.image, c->order)
-                            : qs_leaf_last(&c->pos, &c->path.image, c->order);
+            found = forward ? qs_leaf_first(&c->pos, &c->path.image, c->order->keys.built_in)
+                            : qs_leaf_last(&c->pos, &c->path.image, c->order->keys.built_in);
     } while (rc == 0 && !found);
     return rc;
 }
@@ -70,8 +71,9 @@ int qs_cursor_first(struct cursor *c)
 {
     if (tree_is_empty(c))
         return QS_E_NOTFOUND;
-    int rc = qs_path_find(&c->path, c->view, c->record, c->order, PATH_FIRST, NULL, 0);
-    if (rc == 0 && !qs_leaf_first(&c->pos, &c->path.image, c->order))
+    int rc =
+        qs_path_find(&c->path, c->view, c->record, c->order->keys.built_in, PATH_FIRST, NULL, 0);
+    if (rc == 0 && !qs_leaf_first(&c->pos, &c->path.image, c->order->keys.built_in))
         rc = move_leaf(c, true);
     if (rc == 0)
         be_live(c);
@@ -82,15 +84,16 @@ int qs_cursor_last(struct cursor *c)
 {
     if (tree_is_empty(c))
         return QS_E_NOTFOUND;
-    int rc = qs_path_find(&c->path, c->view, c->record, c->order, PATH_LAST, NULL, 0);
-    if (rc == 0 && !qs_leaf_last(&c->pos, &c->path.image, c->order))
+    int rc =
+        qs_path_find(&c->path, c->view, c->record, c->order->keys.built_in, PATH_LAST, NULL, 0);
+    if (rc == 0 && !qs_leaf_last(&c->pos, &c->path.image, c->order->keys.built_in))
         rc = move_leaf(c, false);
     if (rc == 0)
         be_live(c);
     return rc;
 }
 
-int qs_cursor_seek(struct cursor *c, const void *key, size_t key_size, bool *equal)
+static int seek(struct cursor *c, const void *key, size_t key_size, bool exact, bool *equal)
 {
     *equal = false;
     c->deleted = false;
@@ -98,14 +101,19 @@ int qs_cursor_seek(struct cursor *c, const void *key, size_t key_size, bool *equ
         c->state = CURSOR_UNSET;
         return QS_E_NOTFOUND;
     }
-    int rc = qs_path_find(&c->path, c->view, c->record, c->order, PATH_KEY, key, key_size);
-    if (rc == 0) {
-        *equal = qs_leaf_seek(&c->pos, &c->path.image, c->order, key, key_size);
-        if (qs_leaf_at_end(&c->pos))
-            rc = move_leaf(c, true);
-    }
+    int rc = exact ? qs_search_exact(&c->path, &c->pos, c->view, c->record, &c->order->keys, key,
+                                     key_size, equal)
+                   : qs_search(&c->path, &c->pos, c->view, c->record, &c->order->keys, key,
+                               key_size, equal);
+    if (rc == 0 && qs_leaf_at_end(&c->pos))
+        rc = move_leaf(c, true);
     c->state = rc == 0 ? CURSOR_LIVE : CURSOR_END;
     return rc;
+}
+
+int qs_cursor_seek(struct cursor *c, const void *key, size_t key_size, bool *equal)
+{
+    return seek(c, key, key_size, false, equal);
 }
 
 /* Its item is there: whoever deletes one moves the cursors that are on it. */
@@ -116,7 +124,7 @@ int qs_cursor_restore(struct cursor *c)
     bool deleted = c->deleted, equal;
     uint8_t key[QS_KEY_MAX];
     memcpy(key, c->key, c->key_size);
-    int rc = qs_cursor_seek(c, key, c->key_size, &equal);
+    int rc = seek(c, key, c->key_size, true, &equal);
     c->deleted = deleted;
     if (rc == 0 && c->dup != NULL)
         rc = qs_dup_restore(c);
@@ -137,7 +145,7 @@ int qs_cursor_next(struct cursor *c)
         return 0;
     }
     struct leaf_pos pos = c->pos;
-    if (qs_leaf_next(&pos, c->order)) {
+    if (qs_leaf_next(&pos, c->order->keys.built_in)) {
         c->pos = pos;
         return 0;
     }
@@ -152,7 +160,7 @@ int qs_cursor_prev(struct cursor *c)
     if (c->state == CURSOR_UNSET || c->state == CURSOR_END)
         return qs_cursor_last(c);
     c->deleted = false;
-    if (qs_leaf_prev(&c->pos, c->order))
+    if (qs_leaf_prev(&c->pos, c->order->keys.built_in))
         return 0;
     return cross_leaf(c, false);
 }
@@ -201,8 +209,10 @@ static bool is_on(const struct cursor *c, const void *key, size_t key_size)
            memcmp(c->key, key, key_size) == 0;
 }
 
-int qs_cursors_deleted(struct writer *w, struct tree_state *tree, const void *key, size_t key_size)
+int qs_cursors_leave(struct writer *w, struct tree_state *tree, const struct key_place *place)
 {
+    const void *key = place->old.key;
+    size_t key_size = place->old.key_size;
     struct cursor *c = tree->cursors;
     while (c != NULL && !is_on(c, key, key_size))
         c = c->next;
@@ -211,9 +221,11 @@ int qs_cursors_deleted(struct writer *w, struct tree_state *tree, const void *ke
     struct cursor successor;
     struct entry entry = {.key_size = 0};
     struct qs_val value = {0, NULL};
-    bool equal;
-    qs_cursor_init(&successor, &w->view, &tree->record, tree->order);
-    int rc = qs_cursor_seek(&successor, key, key_size, &equal);
+    qs_cursor_init(&successor, &w->view, &tree->record, &tree->order);
+    successor.path = place->path;
+    successor.pos = place->pos;
+    be_live(&successor);
+    int rc = qs_cursor_next(&successor);
     if (rc == 0)
         rc = qs_cursor_entry(&successor, &entry);
     if (rc == 0 && c->dup != NULL)
@@ -238,27 +250,35 @@ int qs_cursors_deleted(struct writer *w, struct tree_state *tree, const void *ke
     return 0;
 }
 
-/* The successor is looked for at once: what is put later must not come between. */
-int qs_cursors_dup_deleted(struct tree_state *tree, const void *key, size_t key_size,
-                           const struct qs_val *value)
+static bool is_on_dup(const struct cursor *c, const void *key, size_t key_size,
+                      const struct qs_val *value)
 {
-    for (struct cursor *c = tree->cursors; c != NULL; c = c->next) {
-        if (c->dup == NULL || !is_on(c, key, key_size) || !qs_dup_is_on(c->dup, value))
-            continue;
-        c->dup->deleted = true;
-        int rc = qs_cursor_restore(c);
-        if (rc != 0)
-            return rc;
-        c->dup->at_end = c->dup->past;
-    }
-    return 0;
+    return c->dup != NULL && is_on(c, key, key_size) && qs_dup_is_on(c->dup, value);
+}
+
+bool qs_cursors_on_dup(const struct tree_state *tree, const void *key, size_t key_size,
+                       const struct qs_val *value)
+{
+    const struct cursor *c = tree->cursors;
+    while (c != NULL && !is_on_dup(c, key, key_size, value))
+        c = c->next;
+    return c != NULL;
+}
+
+/* The successor is noted at once: what is put later must not come between. */
+void qs_cursors_leave_dup(struct tree_state *tree, const void *key, size_t key_size,
+                          const struct qs_val *value, const struct qs_val *next)
+{
+    for (struct cursor *c = tree->cursors; c != NULL; c = c->next)
+        if (is_on_dup(c, key, key_size, value))
+            qs_dup_leave(c->dup, next);
 }
 
 void qs_cursors_dup_moved(struct tree_state *tree, const struct qs_val *key,
                           const struct qs_val *from, const struct qs_val *to)
 {
     for (struct cursor *c = tree->cursors; c != NULL; c = c->next)
-        if (c->dup != NULL && is_on(c, key->data, key->size) && qs_dup_is_on(c->dup, from))
+        if (is_on_dup(c, key->data, key->size, from))
             qs_dup_place(c, key->data, key->size, to);
 }
 
@@ -272,4 +292,14 @@ void qs_cursors_mark(struct tree_state *tree, const void *key, size_t key_size)
 {
     for (struct cursor *c = tree->cursors; c != NULL; c = c->next)
         c->deleted |= is_on(c, key, key_size);
+}
+
+void qs_cursors_renamed(struct tree_state *tree, const struct entry *from, const struct entry *to)
+{
+    for (struct cursor *c = tree->cursors; c != NULL; c = c->next) {
+        if (!is_on(c, from->key, from->key_size))
+            continue;
+        memcpy(c->key, to->key, to->key_size);
+        c->key_size = to->key_size;
+    }
 }

@@ -15,7 +15,7 @@
 #ifndef QS_TREE_CURSOR_H
 #define QS_TREE_CURSOR_H
 
-#include "tree/path.h"
+#include "tree/place.h"
 #include "tree/tree.h"
 
 enum cursor_state { CURSOR_UNSET, CURSOR_LIVE, CURSOR_SAVED, CURSOR_END };
@@ -23,7 +23,7 @@ enum cursor_state { CURSOR_UNSET, CURSOR_LIVE, CURSOR_SAVED, CURSOR_END };
 struct cursor {
     const struct view *view;          /* what it reads */
     const struct tree_record *record; /* the tree, as the view's transaction has it */
-    enum key_order order;             /* of the tree */
+    const struct tree_order *order;   /* of the tree, as the transaction has it */
     enum cursor_state state;
     bool deleted;            /* the item it was on is gone */
     struct path path;        /* LIVE */
@@ -37,7 +37,7 @@ struct cursor {
 
 /* `dup` becomes NULL. */
 void qs_cursor_init(struct cursor *cursor, const struct view *view,
-                    const struct tree_record *record, enum key_order order);
+                    const struct tree_record *record, const struct tree_order *order);
 
 /* Movements: 0, or QS_E_NOTFOUND with the position kept (UNSET stays UNSET). */
 int qs_cursor_first(struct cursor *cursor);
@@ -61,7 +61,7 @@ static inline bool qs_cursor_step(struct cursor *c, bool forward, struct entry *
     return true;
 }
 
-/* On the first item >= `key`; *equal tells. QS_E_NOTFOUND: there is none, the cursor is at END. */
+/* On the first item >= `key` by the tree's order; *equal tells. QS_E_NOTFOUND: there is none, the cursor is at END. */
 int qs_cursor_seek(struct cursor *cursor, const void *key, size_t key_size, bool *equal);
 
 /* The item: EINVAL when UNSET, QS_E_NOTFOUND at END. Makes a SAVED cursor LIVE again. */
@@ -77,15 +77,20 @@ void qs_cursor_place(struct cursor *cursor, const void *key, size_t key_size);
 
 /* Saves every LIVE cursor on the tree. */
 int qs_cursors_save(struct tree_state *tree);
-/* `key` was deleted: cursors that were on it go on to its successor, with `deleted` set. */
-int qs_cursors_deleted(struct writer *writer, struct tree_state *tree, const void *key,
-                       size_t key_size);
-/* One of several duplicates of `key` was deleted: likewise, within the key. */
-int qs_cursors_dup_deleted(struct tree_state *tree, const void *key, size_t key_size,
-                           const struct qs_val *value);
+/* The key at `place` is about to be deleted, not the only one: cursors on it (SAVED) go on to its successor,
+ * with `deleted` set. */
+int qs_cursors_leave(struct writer *writer, struct tree_state *tree, const struct key_place *place);
+/* Whether a cursor (SAVED) is on this duplicate. */
+bool qs_cursors_on_dup(const struct tree_state *tree, const void *key, size_t key_size,
+                       const struct qs_val *value);
+/* One of several duplicates of `key` is deleted: likewise, within the key. `next` NULL: it is the last. */
+void qs_cursors_leave_dup(struct tree_state *tree, const void *key, size_t key_size,
+                          const struct qs_val *value, const struct qs_val *next);
 /* The duplicate `to` takes the place of `from`: cursors on that (SAVED) are on it. */
 void qs_cursors_dup_moved(struct tree_state *tree, const struct qs_val *key,
                           const struct qs_val *from, const struct qs_val *to);
+/* An equal key of other bytes has taken the place of `from`: cursors on that (SAVED) are on it. */
+void qs_cursors_renamed(struct tree_state *tree, const struct entry *from, const struct entry *to);
 /* `key`, the only one, is about to be deleted: cursors on it (SAVED) are `deleted`. */
 void qs_cursors_mark(struct tree_state *tree, const void *key, size_t key_size);
 /* The tree is empty: every cursor on it is UNSET; `deleted` stays as it is. */

@@ -28,12 +28,8 @@ static uint64_t entries_of(const struct tree_state *tree, const struct entry *en
     return (tree->record.flags & QS_DUPSORT) != 0 ? qs_dup_count(entry) : 1;
 }
 
-/* Removes the key with all it has. */
-static int remove_key(struct writer *w, struct tree_state *tree, struct key_place *place)
+int qs_key_remove(struct writer *w, struct tree_state *tree, struct key_place *place)
 {
-    uint8_t saved_key[QS_KEY_MAX];
-    uint16_t key_size = place->old.key_size;
-    memcpy(saved_key, place->old.key, key_size);
     tree->dirty = w->changed = true;
     tree->insert_pid = tree->append_pid = tree->dup_pid = QS_PAGEID_NONE;
     int rc = qs_cursors_save(tree);
@@ -41,14 +37,20 @@ static int remove_key(struct writer *w, struct tree_state *tree, struct key_plac
         return rc;
     uint64_t gone = entries_of(tree, &place->old);
     if (tree->record.entries <= gone) {
-        qs_cursors_mark(tree, saved_key, key_size);
+        qs_cursors_mark(tree, place->old.key, place->old.key_size);
         return qs_tree_empty(w, tree);
     }
     tree->record.entries -= gone;
-    rc = release_value(w, tree, &place->old);
+    rc = qs_cursors_leave(w, tree, place);
     if (rc == 0)
-        rc = qs_place_remove(w, tree, place);
-    return rc == 0 ? qs_cursors_deleted(w, tree, saved_key, key_size) : rc;
+        rc = release_value(w, tree, &place->old);
+    return rc == 0 ? qs_place_remove(w, tree, place) : rc;
+}
+
+/* A replay looks for the bytes that were recorded. */
+static bool same_key(const struct entry *stored, const struct del *del)
+{
+    return stored->key_size == del->key_size && memcmp(stored->key, del->key, del->key_size) == 0;
 }
 
 int qs_tree_delete(struct writer *w, struct tree_state *tree, const struct del *del)
@@ -58,15 +60,19 @@ int qs_tree_delete(struct writer *w, struct tree_state *tree, const struct del *
         return QS_E_NOTFOUND;
     int rc = qs_large_settle(w);
     if (rc == 0)
-        rc = qs_place_find(&w->view, tree, del->key, del->key_size, &place);
+        rc = del->exact || del->tree_record
+                 ? qs_place_find_exact(&w->view, tree, del->key, del->key_size, &place)
+                 : qs_place_find(&w->view, tree, del->key, del->key_size, &place);
     if (rc == 0 && !place.exists)
         rc = QS_E_NOTFOUND;
     if (rc == 0 && ((place.old.flags & ENTRY_TREE) != 0) != del->tree_record)
         rc = QS_E_INCOMPATIBLE;
     bool rest = false;
+    if (rc == 0 && qs_order_asks(&tree->order.keys))
+        tree->unlogged |= tree->order.keys.custom || !same_key(&place.old, del);
     if (rc == 0 && del->value != NULL && (tree->record.flags & QS_DUPSORT) != 0)
-        rc = qs_dup_remove(w, tree, &place, del->value, &rest);
-    return rc == 0 && !rest ? remove_key(w, tree, &place) : rc;
+        rc = qs_dup_remove(w, tree, &place, del, &rest);
+    return rc == 0 && !rest ? qs_key_remove(w, tree, &place) : rc;
 }
 
 /* Gives back the pages and runs below page `pid` of `level`, itself included. */
@@ -78,8 +84,9 @@ static int empty_page(struct writer *w, struct tree_state *tree, pageid_t pid, u
         rc = empty_page(w, tree, qs_inner_child(image.base, i), level - 1);
     struct leaf_pos pos;
     bool look = tree->record.overflow_pages > 0 || (tree->record.flags & QS_DUPSORT) != 0;
-    bool more = rc == 0 && level == 0 && look && qs_leaf_first(&pos, &image, tree->order);
-    for (; rc == 0 && more; more = qs_leaf_next(&pos, tree->order)) {
+    bool more =
+        rc == 0 && level == 0 && look && qs_leaf_first(&pos, &image, tree->order.keys.built_in);
+    for (; rc == 0 && more; more = qs_leaf_next(&pos, tree->order.keys.built_in)) {
         struct entry entry;
         qs_leaf_get(&pos, &entry);
         rc = release_value(w, tree, &entry);
@@ -92,13 +99,15 @@ int qs_tree_empty(struct writer *w, struct tree_state *tree)
     int rc = qs_large_settle(w);
     qs_cursors_unset(tree);
     if (rc == 0 && tree->record.root != TREE_ROOT_NONE)
-        rc = empty_page(w, tree, (pageid_t)tree->record.root, tree->record.depth - 1u);
+        rc = empty_page(w, tree, qs_tree_root(&tree->record), tree->record.depth - 1u);
     if (rc != 0)
         return rc;
     tree->record.root = TREE_ROOT_NONE;
     tree->record.depth = 0;
     tree->record.branch_pages = tree->record.leaf_pages = 0;
     tree->record.overflow_pages = tree->record.entries = 0;
+    tree->unlogged |= tree->order.keys.custom || tree->order.dups.custom;
+    tree->order.keys.custom = tree->order.dups.custom = tree->order.keys.whole = false;
     tree->insert_pid = tree->append_pid = tree->dup_pid = QS_PAGEID_NONE;
     tree->dirty = w->changed = true;
     return 0;

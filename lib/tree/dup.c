@@ -44,7 +44,7 @@ int qs_dup_value(const struct view *view, const struct entry *entry, struct qs_v
     struct entry first;
     record_of(&record, entry);
     int rc = qs_path_find(&path, view, &record, ORDER_BYTES, PATH_FIRST, NULL, 0);
-    while (rc == 0 && !qs_leaf_first(&pos, &path.image, (enum key_order)path.image.base->order))
+    while (rc == 0 && !qs_leaf_first(&pos, &path.image, qs_page_key_order(path.image.base)))
         rc = qs_path_next(&path, view);
     if (rc != 0)
         return rc == QS_E_NOTFOUND ? QS_CORRUPT() : rc;
@@ -53,11 +53,19 @@ int qs_dup_value(const struct view *view, const struct entry *entry, struct qs_v
     return 0;
 }
 
+void qs_dup_orders(struct tree_order *order, const struct tree_order *owner,
+                   const struct tree_record *record)
+{
+    qs_tree_orders(order, record);
+    order->keys.built_in = owner->dups.built_in;
+    order->keys.program = owner->dups.program;
+}
+
 void qs_dup_open(struct tree_state *sub, const struct tree_state *tree, const struct entry *entry)
 {
     memset(sub, 0, sizeof *sub);
     record_of(&sub->record, entry);
-    sub->order = qs_dup_order(tree->record.flags);
+    qs_dup_orders(&sub->order, &tree->order, &sub->record);
     sub->insert_pid = sub->append_pid = QS_PAGEID_NONE;
 }
 

@@ -38,6 +38,10 @@ static inline void qs_dup_set(struct set *set, const struct entry *entry)
         qs_set_of_one(set, entry->value, entry->value_size);
 }
 
+/* The order of a large set: that of its owner's duplicates, with marks of its own. */
+void qs_dup_orders(struct tree_order *order, const struct tree_order *owner,
+                   const struct tree_record *record);
+
 /* Starts the state of a large set off from its owner's entry. */
 void qs_dup_open(struct tree_state *sub, const struct tree_state *tree, const struct entry *entry);
 
@@ -66,7 +70,7 @@ int qs_dup_add(struct writer *writer, struct tree_state *tree, struct key_place 
 
 /* Removes one value of several: QS_E_NOTFOUND. *rest false, nothing done: it is the only one. */
 int qs_dup_remove(struct writer *writer, struct tree_state *tree, struct key_place *place,
-                  const struct qs_val *value, bool *rest);
+                  const struct del *del, bool *rest);
 
 /* Gives back the pages of a large set. */
 int qs_dup_release(struct writer *writer, const struct entry *entry);
@@ -82,7 +86,7 @@ int qs_fixed_plant(struct writer *writer, struct tree_state *sub, size_t item_si
 int qs_fixed_put(struct writer *writer, struct tree_state *sub, const struct qs_val *item,
                  bool append, bool *last);
 
-/* QS_E_NOTFOUND. */
-int qs_fixed_delete(struct writer *writer, struct tree_state *sub, const struct qs_val *item);
+/* Removes the item at its place. */
+int qs_fixed_remove_at(struct writer *writer, struct tree_state *sub, struct key_place *place);
 
 #endif

@@ -17,7 +17,10 @@ void qs_dup_remember(struct writer *w, struct tree_state *tree, const struct put
 {
     bool found;
     const struct version *owner = qs_own_get(&w->own, tree->insert_pid);
-    tree->dup_index = qs_leaf_search(owner->page, tree->order, put->key, put->key_size, &found);
+    if (qs_order_asks(&tree->order.keys) || qs_order_asks(&tree->order.dups))
+        return; /* the long way asks the program */
+    tree->dup_index =
+        qs_leaf_search(owner->page, tree->order.keys.built_in, put->key, put->key_size, &found);
     tree->dup_pid = found ? pid : QS_PAGEID_NONE;
 }
 
@@ -91,11 +94,13 @@ bool qs_dup_again(struct writer *w, struct tree_state *tree, struct put *put)
 {
     struct entry entry;
     bool found;
-    if (tree->dup_pid == QS_PAGEID_NONE || w->reserve.bytes != NULL || put->value.size == 0 ||
+    if (tree->dup_pid == QS_PAGEID_NONE || qs_order_asks(&tree->order.keys) ||
+        qs_order_asks(&tree->order.dups) || w->reserve.bytes != NULL || put->value.size == 0 ||
         (put->flags & ~(unsigned)(QS_NODUPDATA | QS_APPENDDUP)) != 0)
         return false;
     struct version *owner = qs_own_get(&w->own, tree->insert_pid);
-    unsigned i = qs_leaf_search(owner->page, tree->order, put->key, put->key_size, &found);
+    unsigned i =
+        qs_leaf_search(owner->page, tree->order.keys.built_in, put->key, put->key_size, &found);
     if (!found || i != tree->dup_index || qs_cursors_save(tree) != 0)
         return false;
     qs_leaf_entry(owner->page, i, &entry);

@@ -10,7 +10,7 @@
 
 void qs_dup_init(struct cursor *c, struct dup_pos *d)
 {
-    d->order = qs_dup_order(c->record->flags);
+    d->order.keys = c->order->dups;
     d->past = d->deleted = d->at_end = d->tree_end = false;
     c->dup = d;
 }
@@ -27,10 +27,12 @@ static int open_set(struct cursor *c)
     d->large = (entry.flags & ENTRY_SET_TREE) != 0;
     if (d->large) {
         memcpy(&d->record, entry.value, sizeof d->record);
-        qs_cursor_init(&d->sub, c->view, &d->record, d->order);
+        qs_dup_orders(&d->order, c->order, &d->record);
+        qs_cursor_init(&d->sub, c->view, &d->record, &d->order);
     } else if ((entry.flags & (ENTRY_LARGE | ENTRY_TREE)) != 0) {
         return QS_CORRUPT();
     } else {
+        d->order.keys = c->order->dups;
         qs_dup_set(&d->set, &entry);
     }
     return 0;
@@ -123,16 +125,39 @@ int qs_dup_prev(struct cursor *c)
     return 0;
 }
 
+/* Notes where a search in a small set has ended. */
+static int arrive(struct dup_pos *d, unsigned index)
+{
+    d->index = index;
+    return index < d->set.count ? 0 : QS_E_NOTFOUND;
+}
+
 int qs_dup_seek(struct cursor *c, const struct qs_val *value, bool *equal)
 {
     struct dup_pos *d = c->dup;
-    int rc = 0;
+    int rc;
     d->deleted = d->at_end = false;
-    if (d->large) {
+    if (d->large)
         rc = qs_cursor_seek(&d->sub, value->data, value->size, equal);
+    else
+        rc = arrive(d, qs_order_search_set(&d->order.keys, &d->set, value, equal));
+    d->past = rc == QS_E_NOTFOUND;
+    return rc;
+}
+
+/* Onto the duplicate that the cursor was on. */
+static int seek_saved(struct dup_pos *d)
+{
+    const struct qs_val value = {d->value_size, d->value};
+    bool equal;
+    int rc;
+    if (d->large) {
+        qs_cursor_place(&d->sub, value.data, value.size);
+        rc = qs_cursor_restore(&d->sub);
+        if (rc == 0 && d->sub.state == CURSOR_END)
+            rc = QS_E_NOTFOUND;
     } else {
-        d->index = qs_set_search(&d->set, d->order, value->data, value->size, equal);
-        rc = d->index < d->set.count ? 0 : QS_E_NOTFOUND;
+        rc = arrive(d, qs_order_find_set(&d->order.keys, &d->set, &value, &equal));
     }
     d->past = rc == QS_E_NOTFOUND;
     return rc;
@@ -221,8 +246,7 @@ int qs_dup_save(struct cursor *c)
 int qs_dup_restore(struct cursor *c)
 {
     struct dup_pos *d = c->dup;
-    const struct qs_val value = {d->value_size, d->value};
-    bool past = d->past, at_end = d->at_end, deleted = d->deleted, equal;
+    bool past = d->past, at_end = d->at_end, deleted = d->deleted;
     int rc = open_set(c);
     if (rc != 0)
         return rc;
@@ -230,7 +254,7 @@ int qs_dup_restore(struct cursor *c)
         rc = past ? qs_dup_last(c) : qs_dup_first(c);
         d->past = past;
     } else {
-        rc = qs_dup_seek(c, &value, &equal);
+        rc = seek_saved(d);
     }
     d->deleted = deleted;
     d->at_end = at_end;
@@ -241,4 +265,15 @@ bool qs_dup_is_on(const struct dup_pos *d, const struct qs_val *value)
 {
     return !d->past && d->value_size == value->size &&
            (value->size == 0 || memcmp(d->value, value->data, value->size) == 0);
+}
+
+void qs_dup_leave(struct dup_pos *d, const struct qs_val *next)
+{
+    d->deleted = true;
+    d->past = d->at_end = next == NULL;
+    d->value_size = 0;
+    if (next != NULL) {
+        d->value_size = (uint16_t)next->size;
+        memcpy(d->value, next->data, next->size);
+    }
 }

@@ -12,19 +12,19 @@
 #include "tree/dup.h"
 
 struct dup_pos {
-    enum key_order order; /* of duplicates */
-    bool several;         /* LIVE: the entry holds a set, be it of one */
-    bool large;           /* LIVE: which is a tree */
-    bool past;            /* behind the last one; with `at_end`, that was deleted */
-    bool deleted;         /* the one it was on is gone; it stands on the successor */
-    bool at_end;          /* it got here going for the end: QS_GET_MULTIPLE gives nothing */
-    bool tree_end;        /* the cursor did, going for the end of the tree: no step forward while
+    struct tree_order order; /* of the duplicates: they are the keys of a large set */
+    bool several;            /* LIVE: the entry holds a set, be it of one */
+    bool large;              /* LIVE: which is a tree */
+    bool past;               /* behind the last one; with `at_end`, that was deleted */
+    bool deleted;            /* the one it was on is gone; it stands on the successor */
+    bool at_end;             /* it got here going for the end: QS_GET_MULTIPLE gives nothing */
+    bool tree_end;           /* the cursor did, going for the end of the tree: no step forward while
                                   its key is the last, even where duplicates follow */
-    uint16_t key_size;    /* LIVE: bytes of `key` */
-    uint16_t value_size;  /* SAVED: bytes of `value` */
-    unsigned index;       /* LIVE, not large: which one */
-    const void *key;      /* LIVE: the key in its leaf */
-    struct set set;       /* LIVE, not large: all of them */
+    uint16_t key_size;       /* LIVE: bytes of `key` */
+    uint16_t value_size;     /* SAVED: bytes of `value` */
+    unsigned index;          /* LIVE, not large: which one */
+    const void *key;         /* LIVE: the key in its leaf */
+    struct set set;          /* LIVE, not large: all of them */
     struct tree_record record; /* LIVE, large: their tree */
     struct cursor sub;         /* LIVE, large: which one */
     uint8_t value[QS_KEY_MAX]; /* SAVED: which one */
@@ -104,5 +104,7 @@ int qs_dup_save(struct cursor *cursor);
 int qs_dup_restore(struct cursor *cursor);
 /* Whether a SAVED one is on `value`. */
 bool qs_dup_is_on(const struct dup_pos *dup, const struct qs_val *value);
+/* A SAVED one is about to lose its value: it goes to `next`, NULL: behind the last one. */
+void qs_dup_leave(struct dup_pos *dup, const struct qs_val *next);
 
 #endif

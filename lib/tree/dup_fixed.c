@@ -21,7 +21,7 @@ static int new_page(struct writer *w, const struct tree_state *sub, pageid_t *pi
     if (rc != 0)
         return rc;
     qs_version_free(replaced);
-    qs_fixed_build((*v)->page, sub->order, item_size, items, count);
+    qs_fixed_build((*v)->page, qs_order_stored(&sub->order.keys), item_size, items, count);
     return 0;
 }
 
@@ -42,7 +42,7 @@ int qs_fixed_plant(struct writer *w, struct tree_state *sub, size_t item_size, c
         return rc;
     note_size(v);
     sub->record.pad = (uint32_t)item_size;
-    sub->record.root = pid;
+    qs_tree_set_root(sub, pid);
     sub->record.depth = 1;
     sub->record.leaf_pages = 1;
     sub->record.entries = count;
@@ -71,9 +71,25 @@ static int split(struct writer *w, struct tree_state *sub, struct path *path, st
     sub->insert_pid = at < keep ? path->leaf : pid;
     const void *key;
     size_t key_size;
-    qs_key_separator(sub->order, qs_fixed_item(page, page->count - 1u), item->size,
-                     qs_fixed_item(right->page, 0), item->size, &key, &key_size);
+    qs_tree_separator(&sub->order.keys, qs_fixed_item(page, page->count - 1u), item->size,
+                      qs_fixed_item(right->page, 0), item->size, &key, &key_size);
     return qs_tree_promote(w, sub, path, key, key_size, pid);
+}
+
+/* Finds the item's place. Who appends, where the program is asked, is asked about the last item only. */
+static int find(struct writer *w, const struct tree_state *sub, const struct qs_val *item,
+                bool append, struct key_place *place, bool *last)
+{
+    struct entry end;
+    *last = false;
+    if (!append || !qs_order_asks(&sub->order.keys)) {
+        int rc = qs_place_find(&w->view, sub, item->data, item->size, place);
+        return rc == 0 ? qs_place_is_last(w, sub, place, last) : rc;
+    }
+    int rc = qs_place_find_end(&w->view, sub, place, &end);
+    *last = rc == 0 &&
+            qs_order_compare(&sub->order.keys, item->data, item->size, end.key, end.key_size) > 0;
+    return rc;
 }
 
 int qs_fixed_put(struct writer *w, struct tree_state *sub, const struct qs_val *item, bool append,
@@ -81,12 +97,11 @@ int qs_fixed_put(struct writer *w, struct tree_state *sub, const struct qs_val *
 {
     struct key_place place;
     struct version *v;
-    *last = false;
-    int rc = qs_place_find(&w->view, sub, item->data, item->size, &place);
-    if (rc == 0)
-        rc = qs_place_is_last(w, sub, &place, last);
+    int rc = find(w, sub, item, append, &place, last);
     if (rc == 0 && (place.exists || (append && !*last)))
         rc = QS_E_KEYEXIST;
+    if (rc == 0)
+        rc = qs_place_check_order(&w->view, sub, &place, item->data, item->size);
     if (rc == 0)
         rc = qs_writer_leaf(w, place.path.leaf, true, &v);
     if (rc != 0)
@@ -95,6 +110,7 @@ int qs_fixed_put(struct writer *w, struct tree_state *sub, const struct qs_val *
     uint8_t copy[QS_KEY_MAX];
     struct qs_val value = {item->size, memcpy(copy, item->data, item->size)};
     unsigned at = place.pos.base_i;
+    v->page->order = (uint16_t)qs_order_stored(&sub->order.keys);
     sub->record.entries++;
     sub->insert_pid = place.path.leaf;
     if (v->page->count == qs_fixed_capacity(item->size))
@@ -104,20 +120,15 @@ int qs_fixed_put(struct writer *w, struct tree_state *sub, const struct qs_val *
     return 0;
 }
 
-int qs_fixed_delete(struct writer *w, struct tree_state *sub, const struct qs_val *item)
+int qs_fixed_remove_at(struct writer *w, struct tree_state *sub, struct key_place *place)
 {
-    struct key_place place;
     struct version *v;
-    int rc = qs_place_find(&w->view, sub, item->data, item->size, &place);
-    if (rc == 0 && !place.exists)
-        rc = QS_E_NOTFOUND;
-    if (rc == 0)
-        rc = qs_writer_leaf(w, place.path.leaf, true, &v);
+    int rc = qs_writer_leaf(w, place->path.leaf, true, &v);
     if (rc != 0)
         return rc;
-    qs_fixed_remove(v->page, place.pos.base_i);
+    qs_fixed_remove(v->page, place->pos.base_i);
     note_size(v);
     sub->record.entries--;
-    qs_writer_image(w, v, &place.path.image);
-    return qs_leaf_shrink(w, sub, &place.path);
+    qs_writer_image(w, v, &place->path.image);
+    return qs_leaf_shrink(w, sub, &place->path);
 }

@@ -53,7 +53,8 @@ static size_t live_bytes(const struct writer *w, pageid_t pid, const struct imag
 }
 
 /* Common prefix of the merged page's range: fences around the pair. */
-static unsigned pair_fence(const struct path *path, const struct pair *pair, enum key_order order)
+static unsigned pair_fence(const struct path *path, const struct pair *pair,
+                           const struct order *order)
 {
     struct path around = *path;
     struct separator low, high, ignored;
@@ -69,15 +70,16 @@ static void join_leaves(struct writer *w, const struct tree_state *tree, const s
                         const struct pair *pair, struct page *to)
 {
     const struct page *left = pair->left_image.base, *right = pair->right_image.base;
+    enum key_order order = tree->order.keys.built_in, stored = qs_order_stored(&tree->order.keys);
     if (left->kind == PAGE_FIXED) {
-        qs_fixed_build(to, tree->order, left->item_size, qs_fixed_item(left, 0), left->count);
+        qs_fixed_build(to, stored, left->item_size, qs_fixed_item(left, 0), left->count);
         qs_fixed_insert(to, left->count, qs_fixed_item(right, 0), right->count);
         return;
     }
-    unsigned fence = pair_fence(path, pair, tree->order);
-    unsigned n = qs_leaf_collect(&pair->left_image, tree->order, w->entries);
-    n += qs_leaf_collect(&pair->right_image, tree->order, w->entries + n);
-    qs_leaf_build(to, QS_PAGE_BYTES, tree->order, w->entries, n, fence);
+    unsigned fence = pair_fence(path, pair, &tree->order.keys);
+    unsigned n = qs_leaf_collect(&pair->left_image, order, w->entries);
+    n += qs_leaf_collect(&pair->right_image, order, w->entries + n);
+    qs_leaf_build(to, QS_PAGE_BYTES, stored, w->entries, n, fence);
 }
 
 static int merge_leaves(struct writer *w, struct tree_state *tree, const struct path *path,
@@ -129,12 +131,13 @@ static int merge_inner(struct writer *w, struct tree_state *tree, const struct p
                        const struct pair *pair, unsigned count)
 {
     struct version *merged, *replaced;
-    unsigned fence = pair_fence(path, pair, tree->order);
+    unsigned fence = pair_fence(path, pair, &tree->order.keys);
     unsigned level = pair->left_image.base->level;
     int rc = qs_writer_replace(w, pair->left, &merged, &replaced);
     if (rc != 0)
         return rc;
-    qs_inner_build(merged->page, QS_PAGE_BYTES, tree->order, level, w->separators, count, fence);
+    qs_inner_build(merged->page, QS_PAGE_BYTES, qs_order_stored(&tree->order.keys), level,
+                   w->separators, count, fence);
     qs_version_free(replaced);
     tree->record.branch_pages--;
     return qs_writer_give_pid(w, pair->right);
@@ -186,13 +189,13 @@ static int shrink_root(struct writer *w, struct tree_state *tree)
 {
     while (tree->record.depth > 1) {
         struct image image;
-        pageid_t root = (pageid_t)tree->record.root;
+        pageid_t root = qs_tree_root(&tree->record);
         int rc = qs_path_page(&w->view, root, tree->record.depth - 1u, PAGE_INNER, &image);
         if (rc != 0)
             return rc;
         if (image.base->count > 1)
             return 0;
-        tree->record.root = qs_inner_child(image.base, 0);
+        qs_tree_set_root(tree, qs_inner_child(image.base, 0));
         tree->record.depth--;
         tree->record.branch_pages--;
         rc = qs_writer_give_pid(w, root);

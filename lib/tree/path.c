@@ -48,13 +48,13 @@ static int go_down(struct path *path, const struct view *view, unsigned at, enum
 int qs_path_find(struct path *path, const struct view *view, const struct tree_record *record,
                  enum key_order order, enum path_goal goal, const void *key, size_t key_size)
 {
-    if (record->depth == 0 || record->depth > PATH_STEPS_MAX || record->root > UINT32_MAX)
+    if (record->depth == 0 || record->depth > PATH_STEPS_MAX || record->root >= TREE_ROOT_END)
         return QS_CORRUPT();
     path->steps = record->depth - 1u;
     path->run = 0;
     path->leaf_kind = qs_leaf_kind(record);
-    path->step[0].pid = (pageid_t)record->root;
-    path->leaf = (pageid_t)record->root;
+    path->step[0].pid = qs_tree_root(record);
+    path->leaf = qs_tree_root(record);
     return go_down(path, view, 0, order, goal, key, key_size);
 }
 
@@ -124,10 +124,11 @@ void qs_path_fences(const struct path *path, unsigned steps, struct separator *l
     }
 }
 
-unsigned qs_path_fence(enum key_order order, const struct separator *low,
+unsigned qs_path_fence(const struct order *order, const struct separator *low,
                        const struct separator *high)
 {
-    if (low->key_size == 0 || high->key_size == 0)
+    if (low->key_size == 0 || high->key_size == 0 || order->custom)
         return 0;
-    return (unsigned)qs_key_common(order, low->key, low->key_size, high->key, high->key_size);
+    return (unsigned)qs_key_common(order->built_in, low->key, low->key_size, high->key,
+                                   high->key_size);
 }

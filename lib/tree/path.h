@@ -7,6 +7,7 @@
 #define QS_TREE_PATH_H
 
 #include "format/tree_record.h"
+#include "page/order.h"
 #include "tree/leaf.h"
 
 #define PATH_STEPS_MAX 16u /* deeper than 2^32 pages can make a tree */
@@ -41,6 +42,12 @@ bool qs_path_is_last(const struct path *path);
 int qs_path_next(struct path *path, const struct view *view);
 int qs_path_prev(struct path *path, const struct view *view);
 
+/* Page id of a tree's root. */
+static inline pageid_t qs_tree_root(const struct tree_record *record)
+{
+    return (pageid_t)(record->root & UINT32_MAX);
+}
+
 /* Kind of a tree's leaves. */
 static inline enum page_kind qs_leaf_kind(const struct tree_record *record)
 {
@@ -56,8 +63,9 @@ int qs_path_page(const struct view *view, pageid_t pid, unsigned level, enum pag
 void qs_path_fences(const struct path *path, unsigned steps, struct separator *low,
                     struct separator *high);
 
-/* Normalized bytes that all keys from `low` to below `high` share (0 where a side is open). */
-unsigned qs_path_fence(enum key_order order, const struct separator *low,
+/* Normalized bytes that all keys from `low` to below `high` share (0 where a side is open, and in custom
+ * order). */
+unsigned qs_path_fence(const struct order *order, const struct separator *low,
                        const struct separator *high);
 
 #endif

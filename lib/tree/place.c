@@ -2,11 +2,14 @@
  *
  * A store makes the leaf the writer's own and edits the delta; a delta that outgrows its class moves to
  * a larger one, then becomes a whole page, and a leaf whose merged image would not fit a page is split
- * then and there. A removal leaves a tombstone in a delta.
+ * then and there. A removal leaves a tombstone in a delta. In custom order there are no deltas, and the
+ * entry's index says where it goes: keys are not compared.
  */
 #include "tree/place.h"
 
 #include "base/error.h"
+#include "tree/cursor.h"
+#include "tree/search.h"
 #include "tree/structure.h"
 #include "tree/writer.h"
 
@@ -31,7 +34,7 @@ static bool inside(const void *pointer, const struct version *v)
 }
 
 /* Copies inputs out of the version that is about to be edited. */
-static void detach_input(struct job *job, const struct version *v)
+static inline void detach_input(struct job *job, const struct version *v)
 {
     uint8_t *to = job->w->input;
     struct entry *e = job->entry;
@@ -54,22 +57,23 @@ static size_t bytes_of(const struct entry *e)
 static bool edit_page(struct job *job, struct version *v)
 {
     bool found;
-    unsigned i =
-        qs_leaf_search(v->page, job->tree->order, job->entry->key, job->entry->key_size, &found);
+    unsigned i = qs_leaf_search(v->page, job->tree->order.keys.built_in, job->entry->key,
+                                job->entry->key_size, &found);
     if (found)
-        return qs_leaf_replace(v->page, job->tree->order, i, job->entry, &job->w->scratch);
-    return qs_leaf_insert(v->page, job->tree->order, i, job->entry, &job->w->scratch);
+        return qs_leaf_replace(v->page, job->tree->order.keys.built_in, i, job->entry,
+                               &job->w->scratch);
+    return qs_leaf_insert(v->page, job->tree->order.keys.built_in, i, job->entry, &job->w->scratch);
 }
 
 /* All entries of the leaf with the new one among them, in writer->entries; *at is its index. */
 static unsigned collect(struct job *job, const struct image *image, unsigned *at)
 {
     struct entry *e = job->w->entries;
-    unsigned n = qs_leaf_collect(image, job->tree->order, e), i = 0, end = n;
+    unsigned n = qs_leaf_collect(image, job->tree->order.keys.built_in, e), i = 0, end = n;
     while (i < end) { /* first entry >= key */
         unsigned mid = (i + end) / 2;
-        if (qs_key_compare(job->tree->order, e[mid].key, e[mid].key_size, job->entry->key,
-                           job->entry->key_size) < 0)
+        if (qs_key_compare(job->tree->order.keys.built_in, e[mid].key, e[mid].key_size,
+                           job->entry->key, job->entry->key_size) < 0)
             i = mid + 1;
         else
             end = mid;
@@ -98,8 +102,8 @@ static int enlarge(struct job *job, struct version *v)
         unsigned n = v->page->count;
         for (unsigned i = 0; i < n; i++)
             qs_leaf_entry(v->page, i, &job->w->entries[i]);
-        qs_leaf_build(bigger->page, bigger->page_bytes, job->tree->order, job->w->entries, n,
-                      v->page->fence);
+        qs_leaf_build(bigger->page, bigger->page_bytes, job->tree->order.keys.built_in,
+                      job->w->entries, n, v->page->fence);
         int rc = qs_own_set(&job->w->own, job->place->path.leaf, bigger, &old);
         if (rc == 0)
             rc = edit_page(job, bigger) ? 0 : QS_CORRUPT();
@@ -114,10 +118,123 @@ static int enlarge(struct job *job, struct version *v)
     int rc = qs_writer_replace(job->w, job->place->path.leaf, &bigger, &old);
     if (rc != 0)
         return rc;
-    qs_leaf_build(bigger->page, QS_PAGE_BYTES, job->tree->order, job->w->entries, n, fence);
+    qs_leaf_build(bigger->page, QS_PAGE_BYTES, job->tree->order.keys.built_in, job->w->entries, n,
+                  fence);
     bigger->merged_bytes = bytes;
     bigger->merged_count = count;
     qs_version_free(old);
+    return 0;
+}
+
+/* ---- custom order: leaves are whole, and what has a place there keeps it (rule 9) ---- */
+
+/* Which entry of its leaf a place is on. */
+static unsigned index_of(const struct leaf_pos *place, enum key_order order)
+{
+    struct leaf_pos pos;
+    unsigned n = 0;
+    if (place->image.delta == NULL)
+        return place->base_i;
+    qs_leaf_first(&pos, &place->image, order);
+    while (!qs_leaf_at_end(&pos) &&
+           (pos.base_i != place->base_i || pos.delta_i != place->delta_i)) {
+        qs_leaf_next(&pos, order);
+        n++;
+    }
+    return n;
+}
+
+/* Makes the own version `*v` of a leaf a whole page that says so; what replaces it must be freed. */
+static int make_whole(struct writer *w, const struct tree_state *tree, pageid_t pid,
+                      struct version **v, struct version **replaced)
+{
+    struct version *from = *v;
+    struct image image;
+    *replaced = NULL;
+    if (from->kind == VERSION_DELTA) {
+        qs_writer_image(w, from, &image);
+        unsigned n = qs_leaf_collect(&image, tree->order.keys.built_in, w->entries);
+        int rc = qs_writer_replace(w, pid, v, replaced);
+        if (rc != 0)
+            return rc;
+        qs_leaf_build((*v)->page, QS_PAGE_BYTES, qs_order_stored(&tree->order.keys), w->entries, n,
+                      0);
+        (*v)->merged_bytes = from->merged_bytes;
+        (*v)->merged_count = from->merged_count;
+    }
+    (*v)->page->order = (uint16_t)qs_order_stored(&tree->order.keys);
+    return 0;
+}
+
+/* The entry takes the place at index `at` of the whole page of `v`; false when there is no room. */
+static bool edit_at(struct job *job, struct version *v, unsigned at)
+{
+    enum key_order order = job->tree->order.keys.built_in;
+    const struct entry *old = &job->place->old, *entry = job->entry;
+    if (job->place->exists && old->key_size == entry->key_size &&
+        memcmp(old->key, entry->key, entry->key_size) == 0)
+        return qs_leaf_replace(v->page, order, at, entry, &job->w->scratch);
+    if (job->place->exists) {
+        qs_leaf_remove(v->page, at);
+        qs_cursors_renamed(job->tree, old, entry);
+    }
+    return qs_leaf_insert(v->page, order, at, entry, &job->w->scratch);
+}
+
+static int store_at(struct job *job)
+{
+    struct writer *w = job->w;
+    pageid_t pid = job->place->path.leaf;
+    unsigned at = index_of(&job->place->pos, job->tree->order.keys.built_in);
+    uint8_t old_key[QS_KEY_MAX]; /* the page it lies in may go */
+    struct version *v, *replaced;
+    int rc = qs_writer_leaf(w, pid, true, &v);
+    if (rc != 0)
+        return rc;
+    struct entry *old = &job->place->old;
+    size_t old_bytes = job->place->exists ? bytes_of(old) : 0;
+    if (job->place->exists)
+        old->key = memcpy(old_key, old->key, old->key_size);
+    size_t merged = v->merged_bytes + bytes_of(job->entry) - old_bytes;
+    detach_input(job, v);
+    rc = make_whole(w, job->tree, pid, &v, &replaced);
+    qs_version_free(replaced);
+    if (rc != 0)
+        return rc;
+    if (merged > PAGE_CAPACITY) {
+        struct image image = {v->page, NULL};
+        struct entry *e = w->entries;
+        unsigned n = qs_leaf_collect(&image, job->tree->order.keys.built_in, e);
+        if (!job->place->exists)
+            memmove(e + at + 1, e + at, (n++ - at) * sizeof *e);
+        else
+            qs_cursors_renamed(job->tree, old, job->entry);
+        e[at] = *job->entry;
+        return qs_leaf_split(w, job->tree, &job->place->path, n, at);
+    }
+    v->merged_bytes = (uint16_t)merged;
+    v->merged_count += !job->place->exists;
+    job->tree->insert_pid = pid;
+    job->tree->insert_index = at;
+    return edit_at(job, v, at) ? 0 : QS_CORRUPT();
+}
+
+static int remove_at(struct writer *w, const struct tree_state *tree, struct key_place *place)
+{
+    unsigned at = index_of(&place->pos, tree->order.keys.built_in);
+    size_t bytes = bytes_of(&place->old);
+    struct version *v, *replaced;
+    int rc = qs_writer_leaf(w, place->path.leaf, true, &v);
+    if (rc == 0) {
+        rc = make_whole(w, tree, place->path.leaf, &v, &replaced);
+        qs_version_free(replaced);
+    }
+    if (rc != 0)
+        return rc;
+    qs_leaf_remove(v->page, at);
+    v->merged_bytes = (uint16_t)(v->merged_bytes - bytes);
+    v->merged_count--;
+    qs_writer_image(w, v, &place->path.image);
     return 0;
 }
 
@@ -150,12 +267,54 @@ static int store(struct job *job)
 int qs_place_find(const struct view *view, const struct tree_state *tree, const void *key,
                   size_t key_size, struct key_place *place)
 {
-    int rc = qs_path_find(&place->path, view, &tree->record, tree->order, PATH_KEY, key, key_size);
-    if (rc != 0)
-        return rc;
-    place->exists = qs_leaf_seek(&place->pos, &place->path.image, tree->order, key, key_size);
-    if (place->exists)
+    int rc = qs_search(&place->path, &place->pos, view, &tree->record, &tree->order.keys, key,
+                       key_size, &place->exists);
+    if (rc == 0 && place->exists)
         qs_leaf_get(&place->pos, &place->old);
+    return rc;
+}
+
+int qs_place_find_exact(const struct view *view, const struct tree_state *tree, const void *key,
+                        size_t key_size, struct key_place *place)
+{
+    int rc = qs_search_exact(&place->path, &place->pos, view, &tree->record, &tree->order.keys, key,
+                             key_size, &place->exists);
+    if (rc == 0 && place->exists)
+        qs_leaf_get(&place->pos, &place->old);
+    return rc;
+}
+
+int qs_place_find_end(const struct view *view, const struct tree_state *tree,
+                      struct key_place *place, struct entry *last)
+{
+    place->exists = false;
+    last->key_size = 0;
+    int rc = qs_search_end(&place->path, &place->pos, view, &tree->record,
+                           tree->order.keys.built_in, last);
+    return rc == QS_E_NOTFOUND ? 0 : rc;
+}
+
+int qs_place_ask_order(const struct view *view, struct tree_state *tree,
+                         const struct key_place *place, const void *key, size_t key_size)
+{
+    const struct order *order = &tree->order.keys;
+    bool agrees;
+    if (order->custom) {
+        tree->unlogged = true;
+        return 0;
+    }
+    if (place->exists) {
+        agrees = place->old.key_size == key_size && memcmp(place->old.key, key, key_size) == 0;
+    } else {
+        struct key_place there;
+        int rc = qs_place_find_exact(view, tree, key, key_size, &there);
+        if (rc != 0)
+            return rc;
+        agrees = !there.exists && there.path.leaf == place->path.leaf &&
+                 there.pos.base_i == place->pos.base_i && there.pos.delta_i == place->pos.delta_i;
+    }
+    if (!agrees)
+        qs_tree_mark_custom(tree);
     return 0;
 }
 
@@ -179,7 +338,7 @@ int qs_place_is_last(const struct writer *w, const struct tree_state *tree,
         int rc = qs_path_next(&path, &w->view);
         if (rc != 0)
             return rc == QS_E_NOTFOUND ? 0 : rc;
-        *last = !qs_leaf_first(&pos, &path.image, tree->order);
+        *last = !qs_leaf_first(&pos, &path.image, tree->order.keys.built_in);
     }
     return 0;
 }
@@ -198,28 +357,29 @@ static int remove_entry(struct writer *w, struct tree_state *tree, struct path *
     struct entry tombstone = {w->input, w->input, old->key_size, 0, ENTRY_TOMBSTONE};
     memcpy(w->input, old->key, old->key_size);
     bool found;
-    unsigned i = qs_leaf_search(v->page, tree->order, w->input, old->key_size, &found);
+    unsigned i =
+        qs_leaf_search(v->page, tree->order.keys.built_in, w->input, old->key_size, &found);
     bool done = true;
     if (v->kind == VERSION_WHOLE)
         qs_leaf_remove(v->page, i);
     else if (found)
-        done = qs_leaf_replace(v->page, tree->order, i, &tombstone, &w->scratch);
+        done = qs_leaf_replace(v->page, tree->order.keys.built_in, i, &tombstone, &w->scratch);
     else
-        done = qs_leaf_insert(v->page, tree->order, i, &tombstone, &w->scratch);
+        done = qs_leaf_insert(v->page, tree->order.keys.built_in, i, &tombstone, &w->scratch);
     if (!done) {
         struct version *whole, *replaced;
         struct image image;
         qs_writer_image(w, v, &image);
-        unsigned n = 0, all = qs_leaf_collect(&image, tree->order, w->entries);
+        unsigned n = 0, all = qs_leaf_collect(&image, tree->order.keys.built_in, w->entries);
         for (unsigned e = 0; e < all; e++)
-            if (qs_key_compare(tree->order, w->entries[e].key, w->entries[e].key_size, w->input,
-                               old->key_size) != 0)
+            if (qs_key_compare(tree->order.keys.built_in, w->entries[e].key, w->entries[e].key_size,
+                               w->input, old->key_size) != 0)
                 w->entries[n++] = w->entries[e];
         unsigned fence = image.base->fence;
         rc = qs_writer_replace(w, path->leaf, &whole, &replaced);
         if (rc != 0)
             return rc;
-        qs_leaf_build(whole->page, QS_PAGE_BYTES, tree->order, w->entries, n, fence);
+        qs_leaf_build(whole->page, QS_PAGE_BYTES, tree->order.keys.built_in, w->entries, n, fence);
         qs_version_free(replaced);
         v = whole;
     }
@@ -233,12 +393,13 @@ int qs_place_store(struct writer *w, struct tree_state *tree, struct key_place *
                    struct entry *entry)
 {
     struct job job = {w, tree, place, entry};
-    return store(&job);
+    return tree->order.keys.custom ? store_at(&job) : store(&job);
 }
 
 int qs_place_remove(struct writer *w, struct tree_state *tree, struct key_place *place)
 {
-    int rc = remove_entry(w, tree, &place->path, &place->old);
+    int rc = tree->order.keys.custom ? remove_at(w, tree, place)
+                                     : remove_entry(w, tree, &place->path, &place->old);
     return rc == 0 ? qs_leaf_shrink(w, tree, &place->path) : rc;
 }
 

@@ -17,9 +17,29 @@ struct key_place {
     bool exists;         /* there is one */
 };
 
-/* Finds the place of a key in a tree that is not empty. */
+/* Finds the place of a key in a tree that is not empty: as the tree's order says, or that of exactly this
+ * key (search.h). */
 int qs_place_find(const struct view *view, const struct tree_state *tree, const void *key,
                   size_t key_size, struct key_place *place);
+int qs_place_find_exact(const struct view *view, const struct tree_state *tree, const void *key,
+                        size_t key_size, struct key_place *place);
+
+/* The place behind all keys; *last is the last of them, with key_size 0 where there is none. */
+int qs_place_find_end(const struct view *view, const struct tree_state *tree,
+                      struct key_place *place, struct entry *last);
+
+/* Before a key is stored at its place: where the built-in order would have it elsewhere, the tree is marked
+ * custom. */
+int qs_place_ask_order(const struct view *view, struct tree_state *tree,
+                       const struct key_place *place, const void *key, size_t key_size);
+static inline int qs_place_check_order(const struct view *view, struct tree_state *tree,
+                                       const struct key_place *place, const void *key,
+                                       size_t key_size)
+{
+    if (__builtin_expect(!qs_order_asks(&tree->order.keys), 1))
+        return 0;
+    return qs_place_ask_order(view, tree, place, key, key_size);
+}
 
 /* Whether every key of the tree is less than the one the place was found for, which does not exist. */
 int qs_place_is_last(const struct writer *writer, const struct tree_state *tree,
@@ -28,13 +48,17 @@ int qs_place_is_last(const struct writer *writer, const struct tree_state *tree,
 /* Whether no key of its leaf, nor a leaf, is before it. */
 bool qs_place_is_first(const struct key_place *place, enum key_order order);
 
-/* Stores an entry of the place's key, instead of the old one if there is one. Its bytes may lie
+/* Stores an entry of the place's key (in custom order: any that is equal), instead of the old one if there
+ * is one. Its bytes may lie
  * anywhere; `entry` is left pointing to where they still are. */
 int qs_place_store(struct writer *writer, struct tree_state *tree, struct key_place *place,
                    struct entry *entry);
 
 /* Removes the old entry; what little is left of the leaf is merged with a neighbour. */
 int qs_place_remove(struct writer *writer, struct tree_state *tree, struct key_place *place);
+
+/* Removes the old entry with all it has: cursors, value, counts (delete.c). */
+int qs_key_remove(struct writer *writer, struct tree_state *tree, struct key_place *place);
 
 /* After a store that made the entry smaller: the same for its leaf. */
 int qs_place_shrunk(struct writer *writer, struct tree_state *tree, struct key_place *place);

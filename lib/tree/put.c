@@ -34,21 +34,44 @@ static bool inside(const void *pointer, const struct version *v)
     return p >= start && p < start + v->page_bytes;
 }
 
+/* Finds the place behind all keys, if the key belongs there: who appends is asked about the last only. */
+static int find_end(struct job *job)
+{
+    const struct put *put = job->put;
+    struct entry last;
+    int rc = qs_place_find_end(&job->w->view, job->tree, &job->place, &last);
+    if (rc != 0 || put->behind || last.key_size == 0)
+        return rc;
+    return qs_order_compare(&job->tree->order.keys, put->key, put->key_size, last.key,
+                            last.key_size) > 0
+               ? 0
+               : QS_E_KEYEXIST;
+}
+
 /* Finds the key's place; plants the tree when it is empty. */
 static int find(struct job *job)
 {
     struct tree_state *tree = job->tree;
+    const struct put *put = job->put;
+    const struct view *view = &job->w->view;
     int rc = tree->record.root == TREE_ROOT_NONE ? qs_tree_plant(job->w, tree) : 0;
-    return rc == 0
-               ? qs_place_find(&job->w->view, tree, job->put->key, job->put->key_size, &job->place)
-               : rc;
+    if (rc != 0)
+        return rc;
+    if ((put->flags & QS_APPEND) != 0 && qs_order_asks(&tree->order.keys))
+        return find_end(job);
+    if (!put->exact && !put->tree_record)
+        return qs_place_find(view, tree, put->key, put->key_size, &job->place);
+    rc = qs_place_find_exact(view, tree, put->key, put->key_size, &job->place);
+    if (rc != 0 || job->place.exists)
+        return rc;
+    return qs_place_find(view, tree, put->key, put->key_size, &job->place);
 }
 
 /* What stands in the way of the put. */
 static int check(struct job *job)
 {
     struct put *put = job->put;
-    if ((put->flags & QS_APPEND) != 0) {
+    if ((put->flags & QS_APPEND) != 0 && !qs_order_asks(&job->tree->order.keys)) {
         bool last;
         int rc = qs_place_is_last(job->w, job->tree, &job->place, &last);
         if (rc != 0 || !last)
@@ -66,11 +89,26 @@ static int check(struct job *job)
     return QS_E_INCOMPATIBLE;
 }
 
+/* A key found equal to one of other bytes: with a value of the same size LMDB overwrites just that. */
+static void keep_key(struct job *job)
+{
+    const struct entry *old = &job->place.old;
+    struct put *put = job->put;
+    if (!job->place.exists || !job->tree->order.keys.custom)
+        return;
+    if (old->flags == 0 && old->value_size == put->value.size &&
+        old->key_size + put->value.size <= ENTRY_INLINE_MAX) {
+        put->key = old->key;
+        put->key_size = old->key_size;
+    }
+}
+
 /* Makes the new entry, writing a large value on the way. */
 static int make_entry(struct job *job)
 {
     struct put *put = job->put;
     size_t size = put->value.size;
+    keep_key(job);
     job->entry = (struct entry){put->key, put->value.data, (uint16_t)put->key_size, (uint16_t)size,
                                 put->tree_record ? ENTRY_TREE : 0};
     if (!put->placed && put->key_size + size <= ENTRY_INLINE_MAX) {
@@ -107,8 +145,8 @@ static int hand_out(struct job *job)
 {
     struct entry entry;
     struct writer *w = job->w;
-    int rc = qs_tree_get(&w->view, &job->tree->record, job->tree->order, job->entry.key,
-                         job->entry.key_size, &entry);
+    int rc = qs_tree_find(&w->view, &job->tree->record, &job->tree->order.keys, job->entry.key,
+                          job->entry.key_size, &entry);
     if (rc != 0)
         return rc;
     if (w->reserve.bytes != NULL)
@@ -124,18 +162,20 @@ static bool append_behind(struct writer *w, struct tree_state *tree, const struc
     struct entry last,
         entry = {put->key, put->value.data, (uint16_t)put->key_size, (uint16_t)put->value.size, 0};
     if (tree->append_pid == QS_PAGEID_NONE || (put->flags & QS_APPEND) == 0 ||
-        (put->flags & QS_RESERVE) != 0 || put->tree_record || put->placed ||
-        w->reserve.bytes != NULL || put->key_size + put->value.size > ENTRY_INLINE_MAX)
+        qs_order_asks(&tree->order.keys) || (put->flags & QS_RESERVE) != 0 || put->tree_record ||
+        put->placed || w->reserve.bytes != NULL ||
+        put->key_size + put->value.size > ENTRY_INLINE_MAX)
         return false;
     struct version *v = qs_own_get(&w->own, tree->append_pid);
     unsigned count = v->page->count;
     qs_leaf_entry(v->page, count - 1u, &last);
     if (v->merged_bytes + bytes_of(&entry) > PAGE_CAPACITY || inside(put->key, v) ||
         inside(put->value.data, v) ||
-        qs_key_compare(tree->order, last.key, last.key_size, put->key, put->key_size) >= 0)
+        qs_key_compare(tree->order.keys.built_in, last.key, last.key_size, put->key,
+                       put->key_size) >= 0)
         return false;
     qs_cursors_save(tree);
-    if (!qs_leaf_insert(v->page, tree->order, count, &entry, &w->scratch))
+    if (!qs_leaf_insert(v->page, tree->order.keys.built_in, count, &entry, &w->scratch))
         return false;
     v->merged_bytes = (uint16_t)(v->merged_bytes + bytes_of(&entry));
     v->merged_count++;
@@ -177,10 +217,12 @@ int qs_tree_put(struct writer *w, struct tree_state *tree, struct put *put)
         rc = find(&job);
     if (rc != 0)
         return rc;
-    put->first = !job.place.exists && qs_place_is_first(&job.place, tree->order);
+    put->first = !job.place.exists && qs_place_is_first(&job.place, tree->order.keys.built_in);
     put->last =
         !job.place.exists && qs_leaf_at_end(&job.place.pos) && qs_path_is_last(&job.place.path);
     rc = check(&job);
+    if (rc == 0)
+        rc = qs_place_check_order(&w->view, tree, &job.place, put->key, put->key_size);
     if (rc == 0 && job.place.exists && qs_dup_adds(tree, put, &job.place.old))
         return qs_dup_add(w, tree, &job.place, put);
     if (rc == 0)
@@ -195,6 +237,8 @@ int qs_tree_put(struct writer *w, struct tree_state *tree, struct put *put)
     rc = qs_place_store(w, tree, &job.place, &job.entry);
     if (rc != 0)
         return rc;
+    put->key = job.entry.key;
+    put->key_size = job.entry.key_size;
     tree->record.entries += !job.place.exists;
     if (job.entry.flags & ENTRY_LARGE)
         tree->record.overflow_pages += qs_large_pages(put->large.size);

@@ -30,8 +30,8 @@ int qs_tree_plant(struct writer *w, struct tree_state *tree)
     if (rc != 0)
         return rc;
     qs_version_free(replaced);
-    qs_leaf_build(leaf->page, QS_PAGE_BYTES, tree->order, NULL, 0, 0);
-    tree->record.root = pid;
+    qs_leaf_build(leaf->page, QS_PAGE_BYTES, qs_order_stored(&tree->order.keys), NULL, 0, 0);
+    qs_tree_set_root(tree, pid);
     tree->record.depth = 1;
     tree->record.leaf_pages = 1;
     return 0;
@@ -50,10 +50,11 @@ static int grow_root(struct writer *w, struct tree_state *tree, const struct pro
     if (rc != 0)
         return rc;
     qs_version_free(replaced);
-    struct separator children[2] = {{NULL, 0, (pageid_t)tree->record.root},
+    struct separator children[2] = {{NULL, 0, qs_tree_root(&tree->record)},
                                     {up->key, up->key_size, up->pid}};
-    qs_inner_build(root->page, QS_PAGE_BYTES, tree->order, tree->record.depth, children, 2, 0);
-    tree->record.root = pid;
+    qs_inner_build(root->page, QS_PAGE_BYTES, qs_order_stored(&tree->order.keys),
+                   tree->record.depth, children, 2, 0);
+    qs_tree_set_root(tree, pid);
     tree->record.depth++;
     tree->record.branch_pages++;
     return 0;
@@ -94,13 +95,13 @@ static int split_inner(struct writer *w, struct tree_state *tree, const struct p
         return rc;
     unsigned cut = cut_separators(s, count, at);
     qs_path_fences(path, step, &low, &high);
-    unsigned left_fence = qs_path_fence(tree->order, &low, &s[cut]);
-    unsigned right_fence = qs_path_fence(tree->order, &s[cut], &high);
+    unsigned left_fence = qs_path_fence(&tree->order.keys, &low, &s[cut]);
+    unsigned right_fence = qs_path_fence(&tree->order.keys, &s[cut], &high);
     memcpy(up->key, s[cut].key, s[cut].key_size);
     uint16_t up_size = s[cut].key_size;
-    qs_inner_build(left->page, QS_PAGE_BYTES, tree->order, level, s, cut, left_fence);
-    qs_inner_build(right->page, QS_PAGE_BYTES, tree->order, level, s + cut, count - cut,
-                   right_fence);
+    enum key_order order = qs_order_stored(&tree->order.keys);
+    qs_inner_build(left->page, QS_PAGE_BYTES, order, level, s, cut, left_fence);
+    qs_inner_build(right->page, QS_PAGE_BYTES, order, level, s + cut, count - cut, right_fence);
     up->key_size = up_size;
     up->pid = right_pid;
     tree->record.branch_pages++;
@@ -134,7 +135,8 @@ static int promote(struct writer *w, struct tree_state *tree, struct path *path,
         if (rc != 0)
             return rc;
         step->page = page;
-        if (qs_inner_insert(page, tree->order, step->index + 1, &add, &w->scratch))
+        page->order = (uint16_t)qs_order_stored(&tree->order.keys);
+        if (qs_inner_insert(page, tree->order.keys.built_in, step->index + 1, &add, &w->scratch))
             return 0;
         /* The key is copied: `up` is about to be filled with the next level's. */
         struct promotion above;
@@ -179,25 +181,39 @@ static void build_leaf(struct version *v, enum key_order order, const struct ent
     v->merged_count = v->page->count;
 }
 
+void qs_tree_separator(const struct order *order, const void *left, size_t left_size,
+                       const void *right, size_t right_size, const void **separator,
+                       size_t *separator_size)
+{
+    if (!order->custom) {
+        qs_key_separator(order->built_in, left, left_size, right, right_size, separator,
+                         separator_size);
+    } else {
+        *separator = right;
+        *separator_size = right_size;
+    }
+}
+
 /* The key between the two halves, and the two halves built. */
 static void build_halves(struct writer *w, struct tree_state *tree, const struct path *path,
                          struct version *left, struct version *right, unsigned cut, unsigned count,
                          struct promotion *up)
 {
     const struct entry *e = w->entries;
+    enum key_order order = qs_order_stored(&tree->order.keys);
     struct separator low, high, middle = {NULL, 0, up->pid};
     const void *key;
     size_t key_size;
-    qs_key_separator(tree->order, e[cut - 1].key, e[cut - 1].key_size, e[cut].key, e[cut].key_size,
-                     &key, &key_size);
+    qs_tree_separator(&tree->order.keys, e[cut - 1].key, e[cut - 1].key_size, e[cut].key,
+                      e[cut].key_size, &key, &key_size);
     memcpy(up->key, key, key_size);
     up->key_size = (uint16_t)key_size;
     middle.key = up->key;
     middle.key_size = up->key_size;
     qs_path_fences(path, path->steps, &low, &high);
-    build_leaf(left, tree->order, e, cut, qs_path_fence(tree->order, &low, &middle));
-    build_leaf(right, tree->order, e + cut, count - cut,
-               qs_path_fence(tree->order, &middle, &high));
+    build_leaf(left, order, e, cut, qs_path_fence(&tree->order.keys, &low, &middle));
+    build_leaf(right, order, e + cut, count - cut,
+               qs_path_fence(&tree->order.keys, &middle, &high));
 }
 
 static bool is_sequential(const struct tree_state *tree, const struct path *path, unsigned count,

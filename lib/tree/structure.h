@@ -24,6 +24,11 @@ int qs_leaf_split(struct writer *writer, struct tree_state *tree, struct path *p
 int qs_tree_promote(struct writer *writer, struct tree_state *tree, struct path *path,
                     const void *key, size_t key_size, pageid_t pid);
 
+/* The key by which a search tells two neighbouring pages apart: cut short, but in custom order. */
+void qs_tree_separator(const struct order *order, const void *left, size_t left_size,
+                       const void *right, size_t right_size, const void **separator,
+                       size_t *separator_size);
+
 /* After a delete: merges the leaf at the end of `path` with a neighbour when little is left of it, and
  * the pages above likewise; shrinks the tree. */
 int qs_leaf_shrink(struct writer *writer, struct tree_state *tree, struct path *path);

@@ -61,14 +61,16 @@ int qs_txn_put(struct qs_txn *txn, const struct qs_tree *tree, struct put *put)
         return rc;
     struct redo_mark mark = qs_redo_mark(redo);
     size_t at;
+    size_t key_size = put->key_size;
     bool large = record_put(redo, tree, put, &at);
     rc = qs_txn_outcome(txn, qs_tree_put(txn->writer, &state->state, put));
     if (rc == 0)
         record_value(txn, put, large, at);
     else if (refused_by_dups(rc, put->flags))
-        qs_redo_flag(redo, at, put->key_size, LOG_OP_REFUSED);
+        qs_redo_flag(redo, at, key_size, LOG_OP_REFUSED);
     else
         qs_redo_truncate(redo, &mark);
+    qs_txn_note_order(txn, state);
     return rc;
 }
 
@@ -109,5 +111,6 @@ int qs_txn_delete(struct qs_txn *txn, const struct qs_tree *tree, const struct d
     rc = delete (txn, &state->state, del);
     if (rc != 0)
         qs_redo_truncate(redo, &mark);
+    qs_txn_note_order(txn, state);
     return rc;
 }

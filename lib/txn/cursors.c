@@ -18,7 +18,7 @@
 static int attach(struct qs_cursor *cursor, struct qs_txn *txn)
 {
     const struct tree_record *record;
-    enum key_order order;
+    const struct tree_order *order;
     int rc = qs_txn_record(txn, cursor->tree, &record, &order);
     if (rc != 0)
         return rc;
@@ -27,6 +27,11 @@ static int attach(struct qs_cursor *cursor, struct qs_txn *txn)
         cursor->dup = malloc(sizeof *cursor->dup);
     if (dups && cursor->dup == NULL)
         return ENOMEM;
+    if (txn->writer == NULL) {
+        cursor->order = *order;
+        qs_txn_ask(&cursor->order, cursor->tree);
+        order = &cursor->order;
+    }
     qs_cursor_init(&cursor->at, qs_txn_view(txn), record, order);
     if (dups)
         qs_dup_init(&cursor->at, cursor->dup);
@@ -225,6 +230,7 @@ static int current_key(struct qs_cursor *cursor, struct put *put)
     if (rc == 0) {
         put->key = entry.key;
         put->key_size = entry.key_size;
+        put->exact = true;
     }
     return rc;
 }
@@ -267,7 +273,7 @@ int qs_cursor_put(struct qs_cursor *cursor, const struct qs_val *key, struct qs_
         (rc == 0 && (flags & QS_RESERVE) != 0))
         *value = put.value;
     if (rc == 0)
-        qs_cursor_place(&cursor->at, key_copy, put.key_size);
+        qs_cursor_place(&cursor->at, put.key, put.key_size);
     else if (rc == QS_E_KEYEXIST)
         settle_refused(cursor, &put);
     return rc;
@@ -286,6 +292,6 @@ int qs_cursor_del(struct qs_cursor *cursor, unsigned flags)
         return rc;
     struct qs_txn *txn = cursor->txn;
     memcpy(key, entry.key, entry.key_size);
-    struct del del = {.key = key, .key_size = entry.key_size};
+    struct del del = {.key = key, .key_size = entry.key_size, .exact = true};
     return qs_txn_delete(txn, cursor->tree, &del);
 }

@@ -5,10 +5,25 @@
 
 #include <errno.h>
 
+static bool has_program(const struct qs_tree *tree)
+{
+    return atomic_load_explicit(&tree->program.keys.function, memory_order_relaxed) != NULL;
+}
+
+/* The order, asking the program, in `room`. */
+static const struct tree_order *ask(const struct tree_order *order, const struct qs_tree *tree,
+                                    struct tree_order *room)
+{
+    *room = *order;
+    qs_txn_ask(room, tree);
+    return room;
+}
+
 int qs_get(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, struct qs_val *value)
 {
     const struct tree_record *record;
-    enum key_order order;
+    const struct tree_order *order;
+    struct tree_order asking;
     struct entry entry;
     if (txn->status != TXN_READY)
         return QS_E_BAD_TXN;
@@ -18,7 +33,9 @@ int qs_get(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, s
     if (rc != 0)
         return rc;
     const struct view *view = qs_txn_view(txn);
-    rc = qs_tree_get(view, record, order, key->data, key->size, &entry);
+    if (has_program(tree))
+        order = ask(order, tree, &asking);
+    rc = qs_tree_get(view, record, &order->keys, key->data, key->size, &entry);
     return rc == 0 ? qs_tree_value(view, &entry, value) : rc;
 }
 
@@ -77,9 +94,12 @@ int qs_compare(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *a,
                const struct qs_val *b)
 {
     const struct tree_record *record;
-    enum key_order order = ORDER_BYTES;
+    static const struct tree_order bytes = {.keys = {.built_in = ORDER_BYTES}};
+    const struct tree_order *order = &bytes;
+    struct tree_order asking;
     /* A failed writer still knows its trees; a reader that was reset has no snapshot to look in. */
     if (txn->status != TXN_RESET)
         qs_txn_record(txn, tree, &record, &order);
-    return qs_key_compare(order, a->data, a->size, b->data, b->size);
+    order = ask(order, tree, &asking);
+    return qs_order_compare(&order->keys, a->data, a->size, b->data, b->size);
 }

@@ -46,12 +46,15 @@ static int settle_refused(struct cursor *c, const struct pair *pair, unsigned fl
     return rc;
 }
 
-/* Puts a pair that lies in memory of its own; *out is what the put hands back. */
-static int put_pair(struct qs_cursor *cursor, const struct pair *pair, unsigned flags,
+/* Puts a pair that lies in memory of its own, `exact`: for a key that is stored; *out is what the put hands back. */
+static int put_pair(struct qs_cursor *cursor, const struct pair *pair, unsigned flags, bool exact,
                     struct qs_val *out)
 {
-    struct put put = {
-        .key = pair->key.data, .key_size = pair->key.size, .value = pair->value, .flags = flags};
+    struct put put = {.key = pair->key.data,
+                      .key_size = pair->key.size,
+                      .value = pair->value,
+                      .flags = flags,
+                      .exact = exact};
     bool was_empty = state_of(cursor)->record.entries == 0;
     int rc = qs_txn_put(cursor->txn, cursor->tree, &put);
     /* As LMDB's search for the key treats its mark of having been to the end. */
@@ -65,7 +68,7 @@ static int put_pair(struct qs_cursor *cursor, const struct pair *pair, unsigned 
     if (rc == 0 && (flags & QS_RESERVE) != 0)
         *out = put.value;
     if (rc == 0) {
-        qs_dup_place(&cursor->at, pair->key.data, pair->key.size, &pair->value);
+        qs_dup_place(&cursor->at, put.key, put.key_size, &pair->value);
         cursor->at.dup->at_end = (flags & QS_APPENDDUP) != 0;
     } else if (rc == QS_E_KEYEXIST)
         settle_refused(&cursor->at, pair, flags, key_refused);
@@ -86,11 +89,12 @@ static int replace(struct qs_cursor *cursor, const struct pair *pair)
     if (pair->value.size == 0 || (!same_size && (state->record.flags & QS_DUPFIXED) != 0))
         return QS_E_BAD_VALSIZE;
     copy_pair(&old, pair->key.data, pair->key.size, &current);
-    rc = put_pair(cursor, pair, 0, &out);
+    rc = put_pair(cursor, pair, 0, true, &out);
     if (rc != 0 || (same_size && memcmp(old.value.data, pair->value.data, current.size) == 0))
         return rc;
     qs_cursors_dup_moved(state, &pair->key, &old.value, &pair->value);
-    struct del del = {pair->key.data, pair->key.size, &old.value, false};
+    struct del del = {
+        .key = pair->key.data, .key_size = pair->key.size, .value = &old.value, .exact = true};
     rc = qs_txn_delete(txn, cursor->tree, &del);
     return rc;
 }
@@ -127,7 +131,7 @@ int qs_dup_cursor_put(struct qs_cursor *cursor, const struct qs_val *key, struct
         copy_pair(&pair, key->data, key->size, &bytes);
     if (current && c->dup->several)
         return replace(cursor, &pair);
-    return put_pair(cursor, &pair, current ? flags : flags & ~(unsigned)QS_CURRENT, value);
+    return put_pair(cursor, &pair, current ? flags : flags & ~(unsigned)QS_CURRENT, current, value);
 }
 
 int qs_dup_cursor_del(struct qs_cursor *cursor, unsigned flags)
@@ -144,7 +148,10 @@ int qs_dup_cursor_del(struct qs_cursor *cursor, unsigned flags)
     if (rc != 0)
         return rc;
     copy_pair(&pair, c->dup->key, c->dup->key_size, &value);
-    struct del del = {pair.key.data, pair.key.size, one ? &pair.value : NULL, false};
+    struct del del = {.key = pair.key.data,
+                      .key_size = pair.key.size,
+                      .value = one ? &pair.value : NULL,
+                      .exact = true};
     return qs_txn_delete(cursor->txn, cursor->tree, &del);
 }
 

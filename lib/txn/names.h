@@ -6,15 +6,17 @@
 #define QS_TXN_NAMES_H
 
 #include "base/types.h"
+#include "tree/tree.h"
 
 #include <pthread.h>
 
 #define TREES_MAX 65536u /* names one process can have used */
 
 struct qs_tree {
-    char *name;     /* NUL-terminated; NULL: the main tree */
-    size_t size;    /* bytes in `name` */
-    uint32_t index; /* place in every table of trees */
+    char *name;                 /* NUL-terminated; NULL: the main tree */
+    size_t size;                /* bytes in `name` */
+    uint32_t index;             /* place in every table of trees */
+    struct comparators program; /* functions set for its order */
 };
 
 struct names {

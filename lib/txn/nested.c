@@ -42,7 +42,7 @@ static void point_cursor(struct cursor *at, struct qs_txn *txn, uint32_t tree)
 {
     at->view = &txn->writer->view;
     at->record = &txn->tree[tree]->state.record;
-    at->order = txn->tree[tree]->state.order;
+    at->order = &txn->tree[tree]->state.order;
     whole_cursor(at)->txn = txn;
 }
 

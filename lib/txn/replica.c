@@ -24,7 +24,7 @@ static struct tree_version *new_version(const struct tree_record *record, bool e
     v->exists = exists;
     if (exists) {
         v->record = *record;
-        v->order = qs_tree_order(record->flags);
+        qs_tree_orders(&v->order, record);
     }
     return v;
 }
@@ -286,14 +286,14 @@ static int load_tree(struct replica *r, const struct view *view, const struct qs
     const struct tree_version *main_tree;
     struct tree_record record;
     struct entry entry;
-    static const struct qs_tree main_name = {NULL, 0, 0};
+    static const struct qs_tree main_name = {.index = 0};
     /* A write transaction's own changes are not committed: look with the committed view. */
     struct view committed = *view;
     committed.own = NULL;
     int rc = qs_replica_tree(r, &committed, &main_name, &main_tree);
     if (rc == 0)
-        rc = qs_tree_get(&committed, &main_tree->record, main_tree->order, tree->name, tree->size,
-                         &entry);
+        rc = qs_tree_find(&committed, &main_tree->record, &main_tree->order.keys, tree->name,
+                          tree->size, &entry);
     if (rc == 0)
         rc = record_of_entry(&entry, &record);
     if (rc != 0)

@@ -21,7 +21,7 @@ struct tree_version {
     _Atomic(struct tree_version *) older; /* the version before, NULL: there is none */
     txnid_t txn;                          /* transaction that made it */
     struct tree_record record;            /* valid when it exists */
-    enum key_order order;                 /* from the record's flags */
+    struct tree_order order;              /* from the record's flags; asks nobody */
     bool exists;                          /* false: created later, or dropped */
 };
 

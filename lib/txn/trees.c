@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/vector.h"
+#include "tree/dup.h"
 
 #include <errno.h>
 #include <string.h>
@@ -30,7 +31,7 @@ static void record(struct qs_txn *txn, const struct qs_tree *tree, enum log_op_k
 static int put_record(struct qs_txn *txn, const struct qs_tree *tree,
                       const struct tree_record *record)
 {
-    static const struct qs_tree main_tree = {NULL, 0, 0};
+    static const struct qs_tree main_tree = {.index = 0};
     struct txn_tree *main_state;
     int rc = qs_txn_tree(txn, &main_tree, &main_state);
     if (rc != 0)
@@ -39,7 +40,9 @@ static int put_record(struct qs_txn *txn, const struct qs_tree *tree,
                       .key_size = tree->size,
                       .value = {sizeof *record, record},
                       .tree_record = true};
-    return qs_tree_put(txn->writer, &main_state->state, &put);
+    rc = qs_tree_put(txn->writer, &main_state->state, &put);
+    qs_txn_note_order(txn, main_state);
+    return rc;
 }
 
 /* Adds flags to the main tree's. */
@@ -56,7 +59,8 @@ static int open_main(struct qs_txn *txn, struct qs_tree *tree, unsigned flags)
     if ((flags & ~main_state->record.flags & DUP_FLAGS) != 0 && main_state->record.entries > 0)
         return QS_E_INCOMPATIBLE;
     main_state->record.flags |= (uint16_t)flags;
-    main_state->order = qs_tree_order(main_state->record.flags);
+    main_state->order.keys.built_in = qs_tree_order(main_state->record.flags);
+    main_state->order.dups.built_in = qs_dup_order(main_state->record.flags);
     main_state->dirty = txn->writer->changed = true;
     record(txn, tree, LOG_OP_FLAGS, flags);
     return 0;
@@ -74,8 +78,11 @@ static int create(struct qs_txn *txn, struct qs_tree *tree, unsigned flags)
     if (rc != 0)
         return qs_txn_outcome(txn, rc);
     struct cursor *cursors = state->state.cursors;
-    state->state = (struct tree_state){
-        .record = fresh, .order = qs_tree_order(flags), .dirty = true, .cursors = cursors};
+    struct tree_order order = state->state.order;
+    order.keys.built_in = qs_tree_order(flags);
+    order.dups.built_in = qs_dup_order(flags);
+    state->state =
+        (struct tree_state){.record = fresh, .order = order, .dirty = true, .cursors = cursors};
     state->exists = true;
     record(txn, tree, LOG_OP_CREATE, flags);
     return 0;
@@ -84,13 +91,13 @@ static int create(struct qs_txn *txn, struct qs_tree *tree, unsigned flags)
 /* What the main tree holds under a name that is no tree: a plain record is in the way. */
 static int blocked_by_record(struct qs_txn *txn, const char *name)
 {
-    static const struct qs_tree main_tree = {NULL, 0, 0};
+    static const struct qs_tree main_tree = {.index = 0};
     const struct tree_record *record;
-    enum key_order order;
+    const struct tree_order *order;
     struct entry entry;
     int rc = qs_txn_record(txn, &main_tree, &record, &order);
     if (rc == 0)
-        rc = qs_tree_get(qs_txn_view(txn), record, order, name, strlen(name), &entry);
+        rc = qs_tree_find(qs_txn_view(txn), record, &order->keys, name, strlen(name), &entry);
     if (rc != 0)
         return rc;
     return (entry.flags & ENTRY_TREE) != 0 ? 0 : QS_E_INCOMPATIBLE;
@@ -99,8 +106,8 @@ static int blocked_by_record(struct qs_txn *txn, const char *name)
 int qs_tree_open(struct qs_txn *txn, const char *name, unsigned flags, struct qs_tree **out)
 {
     const struct tree_record *record;
-    enum key_order order;
-    unsigned stored_flags = flags & 0x7eu;
+    const struct tree_order *order;
+    unsigned stored_flags = flags & TREE_FLAGS;
     if (txn->status != TXN_READY)
         return QS_E_BAD_TXN;
     if (name == NULL) {
@@ -127,10 +134,27 @@ int qs_tree_open(struct qs_txn *txn, const char *name, unsigned flags, struct qs
     return rc;
 }
 
+static void set_order(struct comparator *comparator, qs_compare_function *compare, void *context)
+{
+    atomic_store_explicit(&comparator->context, context, memory_order_relaxed);
+    /* release; pairs with the acquire of qs_order_function() */
+    atomic_store_explicit(&comparator->function, compare, memory_order_release);
+}
+
+void qs_tree_set_key_order(struct qs_tree *tree, qs_compare_function *compare, void *context)
+{
+    set_order(&tree->program.keys, compare, context);
+}
+
+void qs_tree_set_dup_order(struct qs_tree *tree, qs_compare_function *compare, void *context)
+{
+    set_order(&tree->program.dups, compare, context);
+}
+
 int qs_tree_flags(struct qs_txn *txn, struct qs_tree *tree, unsigned *flags)
 {
     const struct tree_record *record;
-    enum key_order order;
+    const struct tree_order *order;
     if (txn->status == TXN_RESET)
         return QS_E_BAD_TXN;
     int rc = qs_txn_record(txn, tree, &record, &order);
@@ -151,7 +175,7 @@ void qs_stat_of_record(const struct tree_record *record, struct qs_stat *stat)
 int qs_tree_stat(struct qs_txn *txn, struct qs_tree *tree, struct qs_stat *stat)
 {
     const struct tree_record *record;
-    enum key_order order;
+    const struct tree_order *order;
     if (txn->status != TXN_READY)
         return QS_E_BAD_TXN;
     int rc = qs_txn_record(txn, tree, &record, &order);
@@ -162,7 +186,7 @@ int qs_tree_stat(struct qs_txn *txn, struct qs_tree *tree, struct qs_stat *stat)
 
 static int drop_named(struct qs_txn *txn, const struct qs_tree *tree, bool remove)
 {
-    static const struct qs_tree main_tree = {NULL, 0, 0};
+    static const struct qs_tree main_tree = {.index = 0};
     struct txn_tree *state, *main_state;
     int rc = qs_txn_tree(txn, tree, &state);
     if (rc == 0)
@@ -171,8 +195,12 @@ static int drop_named(struct qs_txn *txn, const struct qs_tree *tree, bool remov
         return rc;
     state->exists = false;
     rc = qs_txn_tree(txn, &main_tree, &main_state);
-    struct del del = {tree->name, tree->size, NULL, true};
-    return rc != 0 ? rc : qs_tree_delete(txn->writer, &main_state->state, &del);
+    if (rc != 0)
+        return rc;
+    struct del del = {.key = tree->name, .key_size = tree->size, .tree_record = true};
+    rc = qs_tree_delete(txn->writer, &main_state->state, &del);
+    qs_txn_note_order(txn, main_state);
+    return rc;
 }
 
 /* Moves on to the next named tree's record in the main tree. */
@@ -202,7 +230,7 @@ static int drop_main(struct qs_txn *txn, struct qs_tree *tree)
     if (rc != 0)
         return rc;
     struct cursor cursor;
-    qs_cursor_init(&cursor, &txn->writer->view, &state->state.record, state->state.order);
+    qs_cursor_init(&cursor, &txn->writer->view, &state->state.record, &state->state.order);
     cursor.next = state->state.cursors;
     state->state.cursors = &cursor; /* so that the deletes below keep it in place */
     while (rc == 0 && (rc = next_named(&cursor, name)) == 0) {

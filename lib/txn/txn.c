@@ -85,6 +85,13 @@ static int reserve_tree(struct qs_txn *txn, uint32_t index)
     return 0;
 }
 
+/* A replay asks nobody. */
+static void set_program(struct qs_txn *txn, const struct qs_tree *tree, struct tree_order *order)
+{
+    if (txn->redo != NULL)
+        qs_txn_ask(order, qs_names_at(txn->names, tree->index));
+}
+
 int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree **out)
 {
     int rc = reserve_tree(txn, tree->index);
@@ -105,6 +112,7 @@ int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_
             state->state.record = version->record;
             state->state.order = version->order;
         }
+        set_program(txn, tree, &state->state.order);
         txn->tree[tree->index] = state;
     }
     *out = state;
@@ -120,7 +128,7 @@ int qs_txn_tree(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree 
 }
 
 int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
-                  enum key_order *order)
+                  const struct tree_order **order)
 {
     if (txn->writer != NULL) {
         struct txn_tree *state;
@@ -128,7 +136,7 @@ int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct t
         if (rc != 0)
             return rc;
         *record = &state->state.record;
-        *order = state->state.order;
+        *order = &state->state.order;
         return 0;
     }
     const struct tree_version *version;
@@ -136,8 +144,14 @@ int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct t
     if (rc != 0)
         return rc;
     *record = &version->record;
-    *order = version->order;
+    *order = &version->order;
     return 0;
+}
+
+void qs_txn_note_order(struct qs_txn *txn, const struct txn_tree *state)
+{
+    if (state->state.unlogged && txn->redo != NULL)
+        txn->redo->off = true;
 }
 
 int qs_txn_outcome(struct qs_txn *txn, int rc)

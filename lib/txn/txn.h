@@ -48,9 +48,10 @@ struct qs_cursor {
     struct qs_txn *txn; /* transaction it acts in: where it was opened or renewed into, or
                                    that one's live descendant */
     struct qs_tree *tree;
-    struct dup_pos *dup;    /* at.dup, where the tree has duplicates; kept for renewals */
-    bool of_writer;         /* opened in a write transaction (which frees it) */
-    struct qs_cursor *next; /* in txn->cursors */
+    struct tree_order order; /* the tree's, in a read transaction */
+    struct dup_pos *dup;     /* at.dup, where the tree has duplicates; kept for renewals */
+    bool of_writer;          /* opened in a write transaction (which frees it) */
+    struct qs_cursor *next;  /* in txn->cursors */
 };
 
 static inline const struct view *qs_txn_view(const struct qs_txn *txn)
@@ -74,10 +75,21 @@ int qs_txn_tree(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree 
 /* The same for a tree that may not exist: its `exists` tells. */
 int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree **state);
 
-/* Record and order of a tree in any transaction: QS_E_NOTFOUND. The record stays where it is until
- * the transaction ends. */
+/* Record and order of a tree in any transaction: QS_E_NOTFOUND. Both stay where they are until the
+ * transaction ends. In a read transaction the order asks nobody: see qs_txn_ask(). */
 int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
-                  enum key_order *order);
+                  const struct tree_order **order);
+
+/* Has an order ask the program. */
+static inline void qs_txn_ask(struct tree_order *order, const struct qs_tree *tree)
+{
+    order->keys.program = &tree->program.keys;
+    order->dups.program = &tree->program.dups;
+}
+
+/* After a change of a tree: has the transaction commit by checkpoint where a replay could not do it again.
+ */
+void qs_txn_note_order(struct qs_txn *txn, const struct txn_tree *state);
 
 /* Notes the outcome of a change: an error that leaves the tree half changed fails the transaction.
  * Returns `rc`. */

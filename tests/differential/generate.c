@@ -15,10 +15,6 @@
 
 static const char *const db_names[DB_COUNT] = {NULL, "alpha", "beta", "g", "delta-delta", "E"};
 
-/* Whether `all` has the generators with duplicates and orders of the program's own: true once the
- * library has MDB_DUPSORT, mdb_set_compare and mdb_set_dupsort. */
-enum { WITH_ORDERS = false };
-
 /* ---- settings -------------------------------------------------------------------------------- */
 
 size_t generate_key(enum key_pattern pattern, struct random *random, uint32_t index,
@@ -509,12 +505,14 @@ static void plain_steps(struct program *program, struct random *random)
 const struct generator generators[] = {
     {"plain", true, generate_plain_setting, plain_steps},
     {"nested", true, generate_nested_setting, generate_nested_steps},
-    {"order", WITH_ORDERS, generate_order_setting, plain_steps},
+    {"order", true, generate_order_setting, plain_steps},
+    {"nested-order", true, generate_order_setting, generate_nested_steps},
     {"tiny", true, generate_tiny_setting, plain_steps},
     {"dup", true, generate_dup_setting, plain_steps},
     {"mixed", true, generate_mixed_setting, plain_steps},
     {"nested-dup", true, generate_nested_dup_setting, generate_nested_steps},
-    {"order-dup", WITH_ORDERS, generate_order_dup_setting, plain_steps},
+    {"order-dup", true, generate_order_dup_setting, plain_steps},
+    {"nested-order-dup", true, generate_order_dup_setting, generate_nested_steps},
     {"tiny-dup", true, generate_tiny_dup_setting, plain_steps},
     {NULL, false, NULL, NULL},
 };

@@ -29,6 +29,7 @@ static struct {
     uint64_t random;
     unsigned flags;             /* of the tree */
     enum key_order order;       /* of the values */
+    bool descending;            /* keys and values are, by functions set for the tree */
     unsigned values;            /* how many of them are used */
     struct bytes key[KEYS];     /* ascending */
     struct bytes value[VALUES]; /* ascending */
@@ -41,10 +42,17 @@ static inline unsigned below(unsigned limit)
     return (unsigned)(scratch_random(&w.random) % limit);
 }
 
+static inline int descending(void *context, const struct qs_val *a, const struct qs_val *b)
+{
+    (void)context;
+    return -qs_key_compare(ORDER_BYTES, a->data, a->size, b->data, b->size);
+}
+
 static inline int compare_values(const void *a, const void *b)
 {
     const struct bytes *x = a, *y = b;
-    return qs_key_compare(w.order, x->bytes, x->size, y->bytes, y->size);
+    int sign = w.descending ? -1 : 1;
+    return sign * qs_key_compare(w.order, x->bytes, x->size, y->bytes, y->size);
 }
 
 static inline struct qs_val val_of(const struct bytes *b)
@@ -87,12 +95,19 @@ static inline void begin(void)
 {
     cr_assert(qs_txn_begin(w.env, NULL, 0, &w.txn) == 0);
     cr_assert(qs_tree_open(w.txn, "tree", QS_TREE_CREATE | w.flags, &w.tree) == 0);
+    if (w.descending) {
+        qs_tree_set_key_order(w.tree, descending, NULL);
+        qs_tree_set_dup_order(w.tree, descending, NULL);
+    }
 }
+
+#define DESCENDING 0x10000u /* beside flags of the tree */
 
 static inline void set_up(unsigned flags, unsigned bytes, unsigned values, uint64_t seed)
 {
     memset(&w, 0, sizeof w);
-    w.flags = QS_DUPSORT | flags;
+    w.descending = (flags & DESCENDING) != 0;
+    w.flags = QS_DUPSORT | (flags & ~DESCENDING);
     w.values = values;
     w.order = (flags & QS_INTEGERDUP) != 0   ? ORDER_INTEGER
               : (flags & QS_REVERSEDUP) != 0 ? ORDER_REVERSE
@@ -103,7 +118,8 @@ static inline void set_up(unsigned flags, unsigned bytes, unsigned values, uint6
     snprintf(w.data_path, sizeof w.data_path, "%s/data.mdb", w.directory);
     snprintf(w.lock_path, sizeof w.lock_path, "%s/lock.mdb", w.directory);
     for (unsigned i = 0; i < KEYS; i++)
-        w.key[i].size = (uint16_t)snprintf((char *)w.key[i].bytes, BYTES, "key %02u", i);
+        w.key[i].size = (uint16_t)snprintf((char *)w.key[i].bytes, BYTES, "key %02u",
+                                          w.descending ? KEYS - i : i);
     make_values(bytes);
     open_environment();
 }

@@ -129,6 +129,9 @@ KIND(integers, QS_DUPFIXED | QS_INTEGERDUP, 4, VALUES)
 KIND(integers_not_fixed, QS_INTEGERDUP, 8, 1000)
 KIND(fixed_reversed, QS_DUPFIXED | QS_REVERSEDUP, 4, VALUES)
 KIND(single_bytes, QS_DUPFIXED, 1, 250)
+KIND(descending_of_many_sizes, DESCENDING, 24, VALUES)
+KIND(descending_of_all_sizes, DESCENDING, 511, 300)
+KIND(descending_fixed, DESCENDING | QS_DUPFIXED, 10, VALUES)
 
 /* QS_CURRENT on one of several: it takes its place in the order, and all cursors on it go along. */
 Test(dup_cursors, current_moves_in_the_order)

@@ -9,10 +9,12 @@
 #define _GNU_SOURCE /* mkdtemp() */
 
 #include "format/page.h"
+#include "format/tree_record.h"
 #include "quickstep.h"
 #include "store/scratch_store.h"
 
 #include <string.h>
+#include <sys/wait.h>
 
 enum { KEYS = 3000, CURSORS = 12, KEY_BYTES = 511 };
 
@@ -22,6 +24,7 @@ static struct {
     struct qs_tree *tree;
     struct qs_txn *txn;
     uint64_t random;
+    qs_compare_function *order; /* set for the tree, or NULL */
     struct {
         uint8_t bytes[KEY_BYTES];
         size_t size;
@@ -30,14 +33,32 @@ static struct {
     uint64_t committed[KEYS]; /* the same, as of the last commit */
 } w;
 
+static int ascending(void *context, const struct qs_val *a, const struct qs_val *b)
+{
+    (void)context;
+    int c = memcmp(a->data, b->data, a->size < b->size ? a->size : b->size);
+    return c != 0 ? c : (a->size > b->size) - (a->size < b->size);
+}
+
+static int descending(void *context, const struct qs_val *a, const struct qs_val *b)
+{
+    return ascending(context, b, a);
+}
+
+/* Those of even size come first. */
+static int even_first(void *context, const struct qs_val *a, const struct qs_val *b)
+{
+    size_t odd = a->size % 2;
+    return odd != b->size % 2 ? (odd != 0 ? 1 : -1) : ascending(context, a, b);
+}
+
 static int compare_keys(const void *a, const void *b)
 {
     const uint8_t *x = a, *y = b;
-    size_t x_size, y_size;
-    memcpy(&x_size, x + offsetof(__typeof__(w.key[0]), size), sizeof x_size);
-    memcpy(&y_size, y + offsetof(__typeof__(w.key[0]), size), sizeof y_size);
-    int c = memcmp(x, y, x_size < y_size ? x_size : y_size);
-    return c != 0 ? c : (x_size > y_size) - (x_size < y_size);
+    struct qs_val left = {0, x}, right = {0, y};
+    memcpy(&left.size, x + offsetof(__typeof__(w.key[0]), size), sizeof left.size);
+    memcpy(&right.size, y + offsetof(__typeof__(w.key[0]), size), sizeof right.size);
+    return (w.order != NULL ? w.order : ascending)(NULL, &left, &right);
 }
 
 /* Keys in families: each family shares all but a few bytes, which may come early or late. */
@@ -101,10 +122,16 @@ static void open_environment(void)
     cr_assert(qs_env_open(&options, &w.env) == 0);
 }
 
+static void open_tree(struct qs_txn *txn, unsigned flags)
+{
+    cr_assert(qs_tree_open(txn, "tree", flags, &w.tree) == 0);
+    qs_tree_set_key_order(w.tree, w.order, NULL);
+}
+
 static void begin(void)
 {
     cr_assert(qs_txn_begin(w.env, NULL, 0, &w.txn) == 0);
-    cr_assert(qs_tree_open(w.txn, "tree", QS_TREE_CREATE, &w.tree) == 0);
+    open_tree(w.txn, QS_TREE_CREATE);
 }
 
 static void set_up(void)
@@ -205,12 +232,27 @@ static void check_committed(void)
 {
     struct qs_txn *txn;
     cr_assert(qs_txn_begin(w.env, NULL, QS_RDONLY, &txn) == 0);
-    cr_assert(qs_tree_open(txn, "tree", 0, &w.tree) == 0);
+    open_tree(txn, 0);
     check_all(txn);
     qs_txn_abort(txn);
 }
 
-Test(tree, against_a_sorted_array, .init = set_up, .fini = tear_down)
+/* What the tree's record says of its order. */
+static void expect_marks(uint64_t marks)
+{
+    struct qs_txn *txn;
+    struct qs_tree *main_tree;
+    struct qs_val name = {4, "tree"}, value;
+    struct tree_record record;
+    cr_assert(qs_txn_begin(w.env, NULL, QS_RDONLY, &txn) == 0);
+    cr_assert(qs_tree_open(txn, NULL, 0, &main_tree) == 0);
+    cr_assert(qs_get(txn, main_tree, &name, &value) == 0 && value.size == sizeof record);
+    memcpy(&record, value.data, sizeof record);
+    cr_assert((record.root & ~(uint64_t)UINT32_MAX) == marks);
+    qs_txn_abort(txn);
+}
+
+static void run_rounds(void)
 {
     begin();
     end(true);
@@ -237,6 +279,53 @@ Test(tree, against_a_sorted_array, .init = set_up, .fini = tear_down)
             check_committed();
         }
     }
+}
+
+Test(tree, against_a_sorted_array, .init = set_up, .fini = tear_down)
+{
+    run_rounds();
+}
+
+static void set_order(qs_compare_function *order)
+{
+    w.order = order;
+    qsort(w.key, KEYS, sizeof w.key[0], compare_keys);
+}
+
+Test(tree, in_descending_order, .init = set_up, .fini = tear_down)
+{
+    set_order(descending);
+    run_rounds();
+}
+
+/* A function that agrees with the built-in order changes nothing. */
+Test(tree, in_an_order_that_agrees, .init = set_up, .fini = tear_down)
+{
+    set_order(ascending);
+    run_rounds();
+    expect_marks(0);
+}
+
+/* The order differs from the built-in one when there are inner pages, with separators cut short. */
+Test(tree, in_an_order_that_differs_late, .init = set_up, .fini = tear_down)
+{
+    set_order(even_first);
+    begin();
+    for (unsigned i = 0; w.key[i].size % 2 == 0; i++)
+        put(i);
+    end(true);
+    check_committed();
+    expect_marks(0);
+    qs_env_close(w.env); /* so that the leaves become bases of deltas */
+    open_environment();
+    begin();
+    for (unsigned i = 0; w.key[i].size % 2 == 0; i += 7)
+        del(i);
+    put(KEYS - 1);
+    end(true);
+    check_committed();
+    expect_marks(TREE_CUSTOM_KEYS);
+    run_rounds();
 }
 
 /* The next key there is at or behind `i`, KEYS when there is none. */
@@ -298,7 +387,7 @@ static void delete_tracked(struct tracked tracked[CURSORS], unsigned i)
     }
 }
 
-Test(tree, cursors_stay_on_their_items, .init = set_up, .fini = tear_down)
+static void run_cursors(void)
 {
     struct tracked tracked[CURSORS];
     begin();
@@ -330,6 +419,133 @@ Test(tree, cursors_stay_on_their_items, .init = set_up, .fini = tear_down)
     check_all(w.txn);
     end(true);
     check_committed();
+}
+
+Test(tree, cursors_stay_on_their_items, .init = set_up, .fini = tear_down)
+{
+    run_cursors();
+}
+
+Test(tree, cursors_in_descending_order, .init = set_up, .fini = tear_down)
+{
+    set_order(descending);
+    run_cursors();
+}
+
+/* Commits of a process that has the function and is killed, with some in between that go into the log. */
+static void write_and_die(void)
+{
+    struct qs_tree *plain;
+    open_environment();
+    for (unsigned i = 0; i < KEYS; i += 100) {
+        struct qs_val key = key_of(i), value = {1, "v"};
+        begin();
+        for (unsigned j = 0; j < 100; j++)
+            put(i + j * 37 % 100);
+        cr_assert(qs_txn_commit(w.txn) == 0);
+        cr_assert(qs_txn_begin(w.env, NULL, 0, &w.txn) == 0);
+        cr_assert(qs_tree_open(w.txn, "plain", QS_TREE_CREATE, &plain) == 0);
+        cr_assert(qs_put(w.txn, plain, &key, &value, 0) == 0);
+        cr_assert(qs_txn_commit(w.txn) == 0);
+    }
+    _exit(0);
+}
+
+/* Another process, without the function, sees it all in order: right after, and when it opens anew. */
+Test(tree, killed_with_the_function, .init = set_up, .fini = tear_down)
+{
+    int status;
+    set_order(descending);
+    pid_t child = fork();
+    cr_assert(child >= 0);
+    if (child == 0)
+        write_and_die();
+    cr_assert(waitpid(child, &status, 0) == child && status == 0);
+    w.order = NULL;
+    for (unsigned round = 0; round < 2; round++) {
+        struct qs_txn *txn;
+        struct qs_tree *plain;
+        struct qs_cursor *cursor;
+        struct qs_val key, value;
+        struct qs_stat stat;
+        cr_assert(qs_txn_begin(w.env, NULL, QS_RDONLY, &txn) == 0);
+        open_tree(txn, 0);
+        cr_assert(qs_cursor_open(txn, w.tree, &cursor) == 0);
+        for (unsigned i = 0; i < KEYS; i++)
+            cr_assert(qs_cursor_get(cursor, &key, &value, QS_NEXT) == 0 && same(&key, key_of(i)));
+        qs_cursor_close(cursor);
+        cr_assert(qs_tree_open(txn, "plain", 0, &plain) == 0);
+        cr_assert(qs_tree_stat(txn, plain, &stat) == 0 && stat.entries == KEYS / 100);
+        qs_txn_abort(txn);
+        qs_env_close(w.env);
+        open_environment();
+    }
+}
+
+/* A child that brings the order in, and aborts, leaves neither a mark nor a checkpoint behind. */
+Test(tree, aborted_child_orders_nothing, .init = set_up, .fini = tear_down)
+{
+    struct qs_txn *parent;
+    set_order(descending);
+    begin();
+    put(7);
+    parent = w.txn;
+    memcpy(w.committed, w.seed, sizeof w.seed);
+    cr_assert(qs_txn_begin(w.env, parent, 0, &w.txn) == 0);
+    for (unsigned i = 0; i < KEYS; i++)
+        put(i);
+    check_all(w.txn);
+    end(false);
+    w.txn = parent;
+    check_all(w.txn);
+    end(true);
+    expect_marks(0);
+    check_committed();
+    run_rounds();
+}
+
+/* Whoever has not the function meets the keys in the order in which they are stored. */
+Test(tree, without_the_function, .init = set_up, .fini = tear_down)
+{
+    struct qs_cursor *cursor;
+    struct qs_val key, value;
+    set_order(descending);
+    begin();
+    for (unsigned i = 0; i < KEYS; i++)
+        put((i * 7u) % KEYS); /* KEYS is no multiple of 7 */
+    end(true);
+    expect_marks(TREE_CUSTOM_KEYS | TREE_WHOLE_KEYS);
+    qs_env_close(w.env);
+    open_environment();
+    w.order = NULL;
+    begin();
+    cr_assert(qs_cursor_open(w.txn, w.tree, &cursor) == 0);
+    for (unsigned i = 0; i < KEYS; i++) {
+        struct qs_val other = key_of((i * 31u) % KEYS);
+        int rc = qs_get(w.txn, w.tree, &other, &value);
+        cr_assert(rc == 0 || rc == QS_E_NOTFOUND);
+        cr_assert(qs_cursor_get(cursor, &key, &value, QS_NEXT) == 0 && same(&key, key_of(i)));
+        if (i % 3 == 0) { /* right where it stands */
+            cr_assert(qs_cursor_del(cursor, 0) == 0);
+            w.seed[i] = 0;
+        } else if (i % 3 == 1) {
+            struct qs_val changed = {3, "new"};
+            cr_assert(qs_cursor_put(cursor, &key, &changed, QS_CURRENT) == 0);
+        }
+    }
+    cr_assert(qs_cursor_get(cursor, &key, &value, QS_NEXT) == QS_E_NOTFOUND);
+    cr_assert(qs_cursor_get(cursor, &key, &value, QS_FIRST) == 0 && same(&key, key_of(1)));
+    cr_assert(value.size == 3);
+    end(true);
+    begin();
+    cr_assert(qs_tree_drop(w.txn, w.tree, false) == 0);
+    memset(w.seed, 0, sizeof w.seed);
+    for (unsigned i = 0; i < KEYS; i += 2)
+        put(i);
+    end(true);
+    expect_marks(0); /* what is empty is in no order */
+    w.order = ascending;
+    qsort(w.key, KEYS, sizeof w.key[0], compare_keys);
 }
 
 /* What a put is given may lie in what the last one handed out. */
