@@ -26,7 +26,7 @@ struct cursor_mark;
 struct qs_txn {
     struct replica *replica; /* committed state it reads */
     struct names *names;     /* trees by name */
-    struct view view;        /* read transactions */
+    struct view view;        /* read transactions; nested ones have their parent's */
     struct writer *writer;   /* write transactions; NULL: a read one */
     txnid_t id;              /* snapshot, or number of this write transaction */
     uint64_t checkpoint;     /* read: the one its snapshot lies in */
@@ -34,7 +34,7 @@ struct qs_txn {
     struct txn_tree **tree;     /* write: by tree index, NULL while not touched */
     size_t tree_count;          /* entries in `tree` */
     struct qs_cursor *cursors;  /* write: all cursors open in it */
-    struct qs_txn *parent;      /* write: the transaction it is nested in, or NULL */
+    struct qs_txn *parent;      /* the write transaction it is nested in, or NULL */
     struct cursor_mark *marks;  /* nested: where the ancestors' cursors were (nested.c) */
     struct redo *redo;          /* write: what the log will say; NULL while the log is replayed */
     struct redo_mark redo_mark; /* nested: what its abort takes that back to */
