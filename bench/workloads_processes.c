@@ -90,8 +90,8 @@ static pid_t start_process(struct run *run, struct together *together, unsigned 
 
 static struct together *meet(struct run *run, unsigned count)
 {
-    struct together *together = mmap(NULL, sizeof *together, PROT_READ | PROT_WRITE,
-                                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct together *together =
+        mmap(NULL, sizeof *together, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pthread_barrierattr_t attributes;
 
     if (together == MAP_FAILED)
@@ -125,8 +125,7 @@ static void run_processes(struct run *run, unsigned writers, unsigned readers)
     double puts = 0, gets = 0;
 
     for (unsigned i = 0; i < writers + readers; i++)
-        children[i] =
-            start_process(run, together, i, i < writers ? write_records : read_records);
+        children[i] = start_process(run, together, i, i < writers ? write_records : read_records);
     wait_all(run, children, writers + readers);
     for (unsigned i = 0; i < writers; i++)
         puts += together->per_second[i];
