@@ -119,11 +119,11 @@ static int mutex_sleep(struct lock_header *header)
 {
     while (atomic_load(&header->strangers) == 0) {
         struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
+        clock_gettime(CLOCK_REALTIME, &until); /* which pthread_mutex_timedlock() goes by */
         until.tv_nsec += SLEEP_NS;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
-        int rc = pthread_mutex_clocklock(&header->writer, CLOCK_MONOTONIC, &until);
+        int rc = pthread_mutex_timedlock(&header->writer, &until);
         if (rc != ETIMEDOUT)
             return rc;
     }
