@@ -77,6 +77,7 @@ int mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, MDB_txn **t
 
     if (env == NULL || txn == NULL || env->qs == NULL)
         return EINVAL;
+    qs_compat_listen(env);
     if ((env->flags & MDB_RDONLY) && !read_only)
         return EACCES;
     if (parent != NULL) {
@@ -213,6 +214,7 @@ int mdb_txn_renew(MDB_txn *txn)
 
     if (txn == NULL || !(txn->state & TXN_FINISHED))
         return EINVAL;
+    qs_compat_listen(txn->env);
     rc = qs_txn_renew(txn->qs);
     if (rc != 0)
         return qs_compat_error(rc);

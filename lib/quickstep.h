@@ -317,6 +317,10 @@ struct qs_check_report {
 int qs_check(const char *data_path, void (*complain)(void *context, const char *sentence),
              void *context, struct qs_check_report *report);
 
+/* Who is told, with a sentence, when an assertion of the engine fails on the calling thread, right before the
+ * process is aborted; NULL: nobody, which is the beginning. The last call counts. */
+void qs_on_assert(void (*tell)(void *context, const char *message), void *context);
+
 /* Text of a QS_E_* or errno code; static. */
 const char *qs_strerror(int rc);
 
