@@ -155,7 +155,7 @@ int qs_nested_begin(struct qs_txn *parent, struct qs_txn *child)
 }
 
 /* Its own bookkeeping is none: the parent changes nothing while the child lives, so the parent's view is
- * the child's snapshot, and the parent's record of a tree the child's (qs_txn_record()). */
+ * the child's (qs_txn_view()), and the parent's record of a tree the child's (qs_txn_record()). */
 int qs_nested_begin_read(struct qs_txn *parent, struct qs_txn *child)
 {
     int rc = qs_txn_outcome(parent, qs_txn_settle(parent));
@@ -164,7 +164,6 @@ int qs_nested_begin_read(struct qs_txn *parent, struct qs_txn *child)
     child->replica = parent->replica;
     child->names = parent->names;
     child->id = parent->id;
-    child->view = parent->writer->view;
     child->status = TXN_READY;
     child->parent = parent;
     parent->status = TXN_PARENT;
