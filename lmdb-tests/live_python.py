@@ -44,11 +44,18 @@ def check(txn, db):
     return number
 
 
-def write(directory, until, seed):
+def together(start, seconds):
+    """When to stop: everybody begins when all are there, however long a process takes to come up."""
+    start.wait()
+    return time.time() + seconds
+
+
+def write(directory, start, seconds, seed):
     draw = random.Random(seed)
     env = opened(directory, sync=False)
     db = env.open_db(b"records")
     total, number = 0, 0
+    until = together(start, seconds)
     while time.time() < until:
         number += 1
         with env.begin(write=True, db=db) as txn:
@@ -69,11 +76,12 @@ def write(directory, until, seed):
     print("transactions", number)
 
 
-def read(directory, until, number_seen):
+def read(directory, start, seconds, number_seen):
     env = opened(directory, readonly=True)
     db = env.open_db(b"records", create=False)
     snapshots, last = 0, 0
-    while time.time() < until:
+    until = together(start, seconds)
+    while snapshots == 0 or time.time() < until:
         with env.begin(db=db) as txn:
             now = check(txn, db)
             if check(txn, db) != now:
@@ -87,12 +95,13 @@ def read(directory, until, number_seen):
         number_seen.value += snapshots
 
 
-def copy(directory, until, copies_made):
+def copy(directory, start, seconds, copies_made):
     target = directory + "-copy"
     env = opened(directory, readonly=True)
     db = env.open_db(b"records", create=False)
     copies = 0
-    while time.time() < until:
+    until = together(start, seconds)
+    while copies == 0 or time.time() < until:
         with env.begin(db=db) as txn:
             before = check(txn, db)
         shutil.rmtree(target, ignore_errors=True)
@@ -114,15 +123,16 @@ def copy(directory, until, copies_made):
 
 
 def main():
-    directory, until = sys.argv[1], time.time() + float(sys.argv[2])
+    directory, seconds = sys.argv[1], float(sys.argv[2])
     context = multiprocessing.get_context("spawn")
     snapshots, copies = context.Value("Q"), context.Value("Q")
     env = opened(directory)
     env.open_db(b"records")
     env.close()
-    workers = [context.Process(target=write, args=(directory, until, 1))]
-    workers += [context.Process(target=read, args=(directory, until, snapshots)) for _ in range(3)]
-    workers += [context.Process(target=copy, args=(directory, until, copies))]
+    common = directory, context.Barrier(5), seconds
+    workers = [context.Process(target=write, args=(*common, 1))]
+    workers += [context.Process(target=read, args=(*common, snapshots)) for _ in range(3)]
+    workers += [context.Process(target=copy, args=(*common, copies))]
     for worker in workers:
         worker.start()
     for worker in workers:
