@@ -42,7 +42,7 @@ enum {
     CHANGES_MAX = 64,       /* of a transaction */
     MAP_BYTES = 512 << 20,
     VALUE_BYTES_MAX = 30000,
-    STEPS = 8,          /* of a checkpoint, where it may be stopped */
+    STEPS = 14,         /* of a checkpoint, where it may be stopped */
     HANG_SECONDS = 120, /* without an answer */
 };
 
@@ -70,6 +70,8 @@ struct child {
 static const char *const steps[STEPS] = {
     "checkpoint.pages", "checkpoint.map",     "checkpoint.written",   "checkpoint.flushed",
     "checkpoint.meta",  "checkpoint.durable", "checkpoint.published", "checkpoint.linked",
+    "carry.begun",      "carry.taken",        "carry.shared",         "carry.durable",
+    "carry.linked",     "carry.published",
 };
 
 static struct shared *shared;
