@@ -18,7 +18,7 @@ struct workload {
     void (*measure)(struct run *); /* the function */
     enum database database;        /* what the directory holds */
     unsigned flags;                /* of mdb_env_open() */
-    unsigned threads;              /* that write */
+    unsigned threads;              /* that write; processes, where there are several */
     unsigned batch;                /* puts a transaction, records a range, values a key */
     size_t value_bytes;            /* of each value */
 };
@@ -44,6 +44,10 @@ void measure_put(struct run *run);
 void measure_overwrite(struct run *run);
 void measure_delete(struct run *run);
 void measure_beside(struct run *run);
+
+/* workloads_processes.c */
+void measure_put_processes(struct run *run);
+void measure_beside_process(struct run *run);
 
 /* workloads_large.c */
 void measure_put_large(struct run *run);

@@ -163,6 +163,8 @@ void mdb_env_close(MDB_env *env)
         qs_env_close(env->qs);
         qs_compat_handles_free(&env->handles);
     }
+    if (atomic_load_explicit(&qs_compat_listening, memory_order_relaxed))
+        qs_on_assert(NULL, NULL);
     free(env->path);
     free(env);
 }
@@ -274,11 +276,28 @@ void *mdb_env_get_userctx(MDB_env *env)
     return env != NULL ? env->user_context : NULL;
 }
 
+_Atomic bool qs_compat_listening;
+
+static void tell_program(void *context, const char *message)
+{
+    MDB_env *env = context;
+
+    if (env->on_assert != NULL)
+        env->on_assert(env, message);
+}
+
+void qs_compat_listen_now(MDB_env *env)
+{
+    qs_on_assert(tell_program, env);
+}
+
 int mdb_env_set_assert(MDB_env *env, MDB_assert_func *func)
 {
     if (env == NULL)
         return EINVAL;
     env->on_assert = func;
+    atomic_store_explicit(&qs_compat_listening, true, memory_order_relaxed);
+    qs_compat_listen(env);
     return MDB_SUCCESS;
 }
 

@@ -8,6 +8,9 @@
 
 #include "quickstep.h"
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 /*     new --open--> open
  *      |  \--open failed before the data file--> new
  *      +-----open failed after it--------------> spoiled (every later open is refused)
@@ -25,10 +28,21 @@ struct MDB_env {
     /* any thread, as the program orders it */
     _Atomic unsigned flags;     /* MDB_ flags in force, exactly those mdb_env_get_flags() shows */
     void *user_context;         /* the program's; never looked at */
-    MDB_assert_func *on_assert; /* the program's; see README.md */
+    MDB_assert_func *on_assert; /* the program's, told by the engine's assertions */
     /* any thread */
     struct handle_table handles; /* what an MDB_dbi means */
 };
+
+/* Set once a program has called mdb_env_set_assert(): until then, listen is all but free. */
+extern _Atomic bool qs_compat_listening;
+void qs_compat_listen_now(MDB_env *env);
+
+/* From now on the assertions that fail on this thread are `env`'s. */
+static inline void qs_compat_listen(MDB_env *env)
+{
+    if (atomic_load_explicit(&qs_compat_listening, memory_order_relaxed))
+        qs_compat_listen_now(env);
+}
 
 /* `path` followed by `suffix`, from malloc(); NULL without memory. */
 char *qs_compat_path(const char *path, const char *suffix);

@@ -20,19 +20,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What LMDB answers before it tries to nest. */
-static int check_nesting(const MDB_env *env, const MDB_txn *parent, unsigned flags)
+/* What LMDB answers before it tries to nest, but for what it cannot nest (README.md). */
+static int check_nesting(const MDB_txn *parent)
 {
     if (parent->state & TXN_RDONLY)
         return EINVAL;
-    if ((flags & MDB_RDONLY) || (env->flags & MDB_WRITEMAP) || qs_compat_txn_blocked(parent))
-        return MDB_BAD_TXN;
-    return 0;
+    return qs_compat_txn_blocked(parent) ? MDB_BAD_TXN : 0;
 }
 
-/* Takes the newest state of the handle table; nothing in it has been checked. */
+/* Takes the parent's state of the handle table, or the newest, in which nothing has been checked. */
 static void see_handles(MDB_txn *txn)
 {
+    const MDB_txn *parent = txn->parent;
+
+    if (parent != NULL) {
+        txn->handles_seen = parent->handles_seen;
+        memcpy(txn->checked, parent->checked, sizeof txn->checked);
+        txn->main_flags = parent->main_flags;
+        return;
+    }
     /* acquire; pairs with the release of publish() in handles.c */
     txn->handles_seen = atomic_load_explicit(&txn->env->handles.epoch, memory_order_acquire);
     memset(txn->checked, 0, sizeof txn->checked);
@@ -41,13 +47,10 @@ static void see_handles(MDB_txn *txn)
 
 static void attach_child(MDB_txn *parent, MDB_txn *child)
 {
-    child->parent = parent;
-    child->handles_seen = parent->handles_seen;
-    memcpy(child->checked, parent->checked, sizeof child->checked);
-    child->main_flags = parent->main_flags;
     parent->child = child;
     parent->state |= TXN_HAS_CHILD;
-    qs_compat_cursors_act_in(parent, child);
+    if (!(child->state & TXN_RDONLY))
+        qs_compat_cursors_act_in(parent, child);
 }
 
 /* A transaction object around the engine's; `begun->qs` has just begun. */
@@ -57,7 +60,7 @@ static void init(MDB_txn *begun, MDB_env *env, MDB_txn *parent, bool read_only)
     begun->state = read_only ? TXN_RDONLY : 0;
     begun->opened = NULL;
     begun->cursors = NULL;
-    begun->parent = NULL;
+    begun->parent = parent;
     begun->child = NULL;
     begun->round = 0;
     begun->id = qs_txn_id(begun->qs);
@@ -74,10 +77,11 @@ int mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, MDB_txn **t
 
     if (env == NULL || txn == NULL || env->qs == NULL)
         return EINVAL;
+    qs_compat_listen(env);
     if ((env->flags & MDB_RDONLY) && !read_only)
         return EACCES;
     if (parent != NULL) {
-        rc = check_nesting(env, parent, flags);
+        rc = check_nesting(parent);
         if (rc != 0)
             return rc;
     }
@@ -141,11 +145,14 @@ static void end(MDB_txn *txn, bool commit)
     end_handles(txn, commit);
     qs_compat_cursors_free(txn);
     if (txn->parent != NULL) {
-        if (commit) { /* trees the child removed are to be checked again, for D1 of dbi.c */
+        if (commit &&
+            !(txn->state &
+              TXN_RDONLY)) { /* trees the child removed are to be checked again, for D1 of dbi.c */
             txn->parent->main_flags = txn->main_flags;
             memcpy(txn->parent->checked, txn->checked, sizeof txn->checked);
         }
-        qs_compat_cursors_act_in(txn->parent, txn->parent);
+        if (!(txn->state & TXN_RDONLY))
+            qs_compat_cursors_act_in(txn->parent, txn->parent);
         txn->parent->child = NULL;
         txn->parent->state &= ~(unsigned)TXN_HAS_CHILD;
     }
@@ -207,6 +214,7 @@ int mdb_txn_renew(MDB_txn *txn)
 
     if (txn == NULL || !(txn->state & TXN_FINISHED))
         return EINVAL;
+    qs_compat_listen(txn->env);
     rc = qs_txn_renew(txn->qs);
     if (rc != 0)
         return qs_compat_error(rc);

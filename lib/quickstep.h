@@ -148,9 +148,11 @@ int qs_reader_check(struct qs_env *env, int *dead);
 
 /* Begins a transaction: QS_RDONLY in `flags` for a snapshot, else a write transaction, which waits
  * (without limit) for the one writer of all processes. `parent` (may be NULL), a write transaction,
- * makes it nested in that, which rests until the child ends; its cursors act in the child meanwhile.
+ * makes it nested in that, which rests until the child ends; its cursors act in the child meanwhile. Nested
+ * and QS_RDONLY: it reads what the parent has at that moment, needs no reader slot, and the parent's
+ * cursors rest, too.
  * Returns EACCES (write on a QS_RDONLY environment), QS_E_PANIC, QS_E_READERS_FULL, QS_E_BAD_RSLOT,
- * QS_E_MAP_RESIZED, QS_E_CORRUPTED, ENOMEM; nested: EINVAL (a read transaction in or around it),
+ * QS_E_MAP_RESIZED, QS_E_CORRUPTED, ENOMEM; nested: EINVAL (the parent is a read transaction),
  * QS_E_BAD_TXN (the parent has failed or has a child). */
 int qs_txn_begin(struct qs_env *env, struct qs_txn *parent, unsigned flags, struct qs_txn **txn);
 
@@ -330,6 +332,10 @@ struct qs_check_report {
  * a sentence. Returns 0 (look at report->faults), errno or QS_E_* when the file cannot be read. */
 int qs_check(const char *data_path, void (*complain)(void *context, const char *sentence),
              void *context, struct qs_check_report *report);
+
+/* Who is told, with a sentence, when an assertion of the engine fails on the calling thread, right before the
+ * process is aborted; NULL: nobody, which is the beginning. The last call counts. */
+void qs_on_assert(void (*tell)(void *context, const char *message), void *context);
 
 /* Text of a QS_E_* or errno code; static. */
 const char *qs_strerror(int rc);

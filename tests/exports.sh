@@ -32,6 +32,9 @@ readelf -l -W "$ours" | grep -q GNU_RELRO || fault "no RELRO segment"
 ! dynamic | grep -q TEXTREL || fault "has text relocations"
 ! dynamic | grep -Eq 'VERDEF|RPATH|RUNPATH' || fault "has version nodes or a search path of its own"
 
+undefined() { nm -D --undefined-only --format=posix "$ours" | cut -d' ' -f1 | cut -d@ -f1; }
+! undefined | grep -qx __assert_fail || fault "an assertion goes past mdb_env_set_assert"
+
 archive=$build/compat/.libs/liblmdb.a
 [ -f "$archive" ] || fault "$archive is not built"
 missing=$(comm -23 <(sort "$top/compat/liblmdb.sym") \

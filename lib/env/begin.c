@@ -95,12 +95,17 @@ static int begin_read(struct qs_env *env, struct qs_txn *txn)
     return rc;
 }
 
+static int begin_child(struct qs_txn *parent, struct qs_txn *txn, bool read)
+{
+    return read ? qs_nested_begin_read(parent, txn) : qs_nested_begin(parent, txn);
+}
+
 int qs_txn_begin(struct qs_env *env, struct qs_txn *parent, unsigned flags, struct qs_txn **out)
 {
     bool read = (flags & QS_RDONLY) != 0;
     if (!read && (env->open_flags & QS_RDONLY) != 0)
         return EACCES;
-    if (parent != NULL && (read || parent->writer == NULL))
+    if (parent != NULL && parent->writer == NULL)
         return EINVAL;
     if (parent != NULL && parent->status != TXN_READY)
         return QS_E_BAD_TXN;
@@ -108,7 +113,7 @@ int qs_txn_begin(struct qs_env *env, struct qs_txn *parent, unsigned flags, stru
     if (txn == NULL)
         return ENOMEM;
     txn->env = env;
-    int rc = parent != NULL ? qs_nested_begin(parent, txn)
+    int rc = parent != NULL ? begin_child(parent, txn, read)
              : read         ? begin_read(env, txn)
                             : qs_write_begin(env, txn);
     if (rc != 0) {
@@ -121,9 +126,13 @@ int qs_txn_begin(struct qs_env *env, struct qs_txn *parent, unsigned flags, stru
 
 static void end_read(struct qs_txn *txn)
 {
-    if (txn->status == TXN_READY)
-        qs_read_end(txn);
-    qs_slot_put(txn->env, txn->slot);
+    if (txn->parent != NULL) {
+        qs_nested_end_read(txn);
+    } else {
+        if (txn->status == TXN_READY)
+            qs_read_end(txn);
+        qs_slot_put(txn->env, txn->slot);
+    }
     free(txn);
 }
 
@@ -159,7 +168,11 @@ void qs_txn_abort(struct qs_txn *txn)
 
 void qs_txn_reset(struct qs_txn *txn)
 {
-    if (txn->writer == NULL && txn->status == TXN_READY)
+    if (txn->writer != NULL || txn->status != TXN_READY)
+        return;
+    if (txn->parent != NULL)
+        txn->status = TXN_RESET;
+    else
         qs_read_end(txn);
 }
 
@@ -167,6 +180,10 @@ int qs_txn_renew(struct qs_txn *txn)
 {
     if (txn->writer != NULL || txn->status != TXN_RESET)
         return EINVAL;
+    if (txn->parent != NULL) {
+        txn->status = TXN_READY;
+        return 0;
+    }
     /* The thread may have begun another one in the slot meanwhile. */
     if (qs_reader_active(txn->slot))
         return QS_E_BAD_RSLOT;

@@ -1,6 +1,7 @@
 /* lockfile.h - layout of the lock file.
  *
- *      0     magic u64 | 8 format u32 | 12 slots u32 | 16 identity (32 bytes)
+ *      0     magic u64 | 8 format u32 | 12 slots u32 | 16 identity (32 bytes) | 48 pid namespace u64
+ *            | 56 strangers u32
  *      64    writer mutex (robust, process-shared) | owner pid i32
  *      128   flush mutex (robust, process-shared) | flushes u32 | flush unsure u32
  *      192   positions: checkpoint u64 | written u64 | durable u64 | visible u64 | full sync up to u64
@@ -12,7 +13,7 @@
  * Locks on bytes of the file (fcntl, so the kernel drops them when a process ends):
  *      0           read: has the file open; write: is the only one, initialising or closing
  *      1           write: is opening; one process at a time
- *      2^31 + pid  write: the process lives
+ *      2^31 + n    write: the process lives whose nonce is n (the upper half of reader.owner)
  *
  * Volatile: the first opener starts it afresh. Not portable between architectures, and need not be.
  */
@@ -27,11 +28,11 @@
 #include <stdatomic.h>
 
 #define LOCKFILE_MAGIC 0x6b636f6c70657473ull /* "stepLock" */
-#define LOCKFILE_FORMAT 2u
+#define LOCKFILE_FORMAT 3u
 #define LOCKFILE_SLOTS_OFFSET 320u
 #define LOCKFILE_USE_BYTE 0
 #define LOCKFILE_OPENING_BYTE 1
-#define LOCKFILE_PID_BYTES (INT64_C(1) << 31) /* + pid */
+#define LOCKFILE_LIFE_BYTES (INT64_C(1) << 31) /* + nonce */
 
 /* Which data file a lock file belongs to. */
 struct data_identity {
@@ -46,6 +47,9 @@ struct lock_header {
     uint32_t format;               /* LOCKFILE_FORMAT */
     uint32_t slots;                /* reader slots in the file */
     struct data_identity identity; /* qs_lockfile_bind() */
+    uint64_t pid_space;            /* the first opener's pid namespace; 0: unknown */
+    _Atomic uint32_t strangers; /* set for good when a process of another one has opened the file:
+                                    * thread ids do not tell holders of the mutex apart any more */
 
     alignas(64) pthread_mutex_t writer; /* one writer of all processes */
     _Atomic int32_t owner;              /* pid of the holder, 0 when free; under `writer`. Who finds
@@ -70,14 +74,15 @@ struct lock_header {
     alignas(64) _Atomic uint32_t high_water; /* slots ever used */
 };
 static_assert(sizeof(struct lock_header) == LOCKFILE_SLOTS_OFFSET, "lock header");
+static_assert(offsetof(struct lock_header, writer) == 64, "lock header: writer");
 static_assert(offsetof(struct lock_header, checkpoint) == 192, "lock header: positions");
 static_assert(offsetof(struct lock_header, high_water) == 256, "lock header: high water");
 
 struct reader {
     _Atomic uint64_t snapshot;   /* QS_TXNID_NONE: nothing in use; always so in a free slot */
     _Atomic uint64_t checkpoint; /* valid while snapshot is */
-    _Atomic uint64_t owner;      /* 0: the slot is free. Low half pid, high half a nonce that tells
-                                  * two lives of one pid apart; changed by compare-and-swap */
+    _Atomic uint64_t owner;      /* 0: the slot is free. Low half pid, high half a nonce that no two
+                                  * living processes share; changed by compare-and-swap */
     _Atomic uint64_t thread;     /* pthread_self() of the holder; 0 while claiming */
     _Atomic uint64_t inside; /* 0, or since when the holder follows links in its process's memory:
                                   * of interest to that process only (readers/inside.h) */

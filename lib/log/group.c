@@ -43,7 +43,8 @@ int qs_group_init(struct lock_header *header)
     return rc;
 }
 
-/* pthread_mutex_trylock() and _lock(), the mutex of a dead holder made good. */
+/* pthread_mutex_trylock(), the mutex of a dead holder made good. Nobody sleeps on the mutex itself: in several
+ * pid namespaces the kernel could take who dies there for the holder (readers/writer.c, I4). */
 static int taken(struct lock_header *header, int rc)
 {
     if (rc == EOWNERDEAD) {
@@ -132,7 +133,12 @@ int qs_group_wait(struct lock_header *header, const struct qs_io_ops *io, struct
 int qs_group_flush_all(struct lock_header *header, const struct qs_io_ops *io,
                        struct qs_io_file *file, const struct group_log *log)
 {
-    int rc = taken(header, pthread_mutex_lock(&header->flush));
+    uint32_t seen = atomic_load(&header->flushes);
+    int rc;
+    while ((rc = taken(header, pthread_mutex_trylock(&header->flush))) == EBUSY) {
+        wait_for_leader(header, seen);
+        seen = atomic_load(&header->flushes);
+    }
     if (rc != 0)
         return rc;
     rc = atomic_load(&header->failed) != 0 ? QS_E_PANIC : 0;

@@ -6,7 +6,7 @@
  *             gets one but under the write lock on byte 1, and a first opener keeps that until the
  *             positions are right; so when he is killed on the way, the next one is first again.
  * Locks:      fcntl bytes 1, then 0, tried and never waited for in the kernel (open only).
- * Source:     own; the roles of byte 0 and the pid bytes are LMDB's observable protocol.
+ * Source:     own; the role of byte 0 is LMDB's observable protocol.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* fallocate() */
@@ -23,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,20 +30,6 @@
 #define OPEN_WAIT_NS_MAX INT64_C(30000000000) /* for another opener to finish */
 #define OPEN_STEP_NS_MAX 1000000              /* longest sleep between two looks */
 #define SLOTS_MAX (1u << 24)                  /* keeps sizes sane whatever the file says */
-
-/* Sets a lock on one byte (F_RDLCK, F_WRLCK, F_UNLCK) without waiting: EAGAIN when it is taken. */
-static int byte_lock(int fd, short type, off_t byte)
-{
-    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
-
-    while (fcntl(fd, F_SETLK, &lock) != 0) {
-        if (errno == EACCES)
-            return EAGAIN;
-        if (errno != EINTR)
-            return errno;
-    }
-    return 0;
-}
 
 /* ---- opening ---- */
 
@@ -75,14 +60,14 @@ static int patience_wait(struct patience *patience)
  * is kept, so that nobody overtakes). */
 static int enter(int fd, bool *first)
 {
-    int rc = byte_lock(fd, F_WRLCK, LOCKFILE_OPENING_BYTE);
+    int rc = qs_byte_lock(fd, F_WRLCK, LOCKFILE_OPENING_BYTE);
 
     if (rc != 0)
         return rc;
-    rc = byte_lock(fd, F_WRLCK, LOCKFILE_USE_BYTE);
+    rc = qs_byte_lock(fd, F_WRLCK, LOCKFILE_USE_BYTE);
     *first = rc == 0;
     if (rc == EAGAIN)
-        rc = byte_lock(fd, F_RDLCK, LOCKFILE_USE_BYTE);
+        rc = qs_byte_lock(fd, F_RDLCK, LOCKFILE_USE_BYTE);
     return rc;
 }
 
@@ -199,6 +184,7 @@ static int init_header(struct lockfile *lockfile)
     if (rc != 0)
         return rc;
     qs_slots_init(lockfile);
+    header->pid_space = qs_alive_pid_space();
     header->slots = lockfile->slots_count;
     header->format = LOCKFILE_FORMAT;
     header->magic = LOCKFILE_MAGIC;
@@ -222,14 +208,20 @@ static int check_header(struct lockfile *lockfile)
     return 0;
 }
 
-/* Random, never 0. */
-static uint32_t make_nonce(void)
+/* With the locks of an opener: puts the file in order, or looks whether it is. */
+static int settle_in(struct lockfile *lockfile, bool first)
 {
-    uint32_t nonce;
+    int rc = first ? init_header(lockfile) : check_header(lockfile);
 
-    if (getrandom(&nonce, sizeof nonce, GRND_NONBLOCK) != (ssize_t)sizeof nonce)
-        nonce = (uint32_t)qs_monotonic_ns() * 2654435761u;
-    return nonce != 0 ? nonce : 1;
+    if (rc == 0)
+        rc = qs_alive_announce(lockfile);
+    if (rc != 0 || first)
+        return rc;
+    if (lockfile->header->pid_space != qs_alive_pid_space())
+        qs_writer_strangers(lockfile);
+    qs_slots_clear_earlier(lockfile);
+    qs_byte_lock(lockfile->fd, F_UNLCK, LOCKFILE_OPENING_BYTE);
+    return 0;
 }
 
 int qs_lockfile_open(const char *path, mode_t mode, unsigned max_readers,
@@ -241,7 +233,6 @@ int qs_lockfile_open(const char *path, mode_t mode, unsigned max_readers,
     if (made == NULL)
         return ENOMEM;
     made->pid = getpid();
-    made->self = owner_make(made->pid, make_nonce());
     rc = open_locked(path, mode, &made->fd, first);
     if (rc != 0)
         goto err_after_alloc;
@@ -249,18 +240,9 @@ int qs_lockfile_open(const char *path, mode_t mode, unsigned max_readers,
     if (rc != 0)
         goto err_after_open;
     QS_HOOK("lockfile.mapped");
-    rc = *first ? init_header(made) : check_header(made);
+    rc = settle_in(made, *first);
     if (rc != 0)
         goto err_after_map;
-    /* EAGAIN: a process with our pid, of another pid namespace, has the file open. Going on would
-     * make both look alive when one is. */
-    rc = byte_lock(made->fd, F_WRLCK, LOCKFILE_PID_BYTES + made->pid);
-    if (rc != 0)
-        goto err_after_map;
-    if (!*first) {
-        qs_slots_clear_own(made, true);
-        byte_lock(made->fd, F_UNLCK, LOCKFILE_OPENING_BYTE);
-    }
     *lockfile = made;
     return 0;
 
@@ -283,7 +265,7 @@ int qs_lockfile_private(unsigned max_readers, struct lockfile **lockfile)
         return ENOMEM;
     made->fd = -1;
     made->pid = getpid();
-    made->self = owner_make(made->pid, make_nonce());
+    qs_alive_alone(made);
     made->slots_count = max_readers;
     made->map_bytes = (size_t)file_bytes(max_readers);
     map = mmap(NULL, made->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -318,9 +300,9 @@ void qs_lockfile_share(struct lockfile *lockfile)
 {
     /* To weaken a lock cannot fail for want of one; should it fail all the same, others stay out.
      */
-    byte_lock(lockfile->fd, F_RDLCK, LOCKFILE_USE_BYTE);
+    qs_byte_lock(lockfile->fd, F_RDLCK, LOCKFILE_USE_BYTE);
     QS_HOOK("lockfile.weakened");
-    byte_lock(lockfile->fd, F_UNLCK, LOCKFILE_OPENING_BYTE);
+    qs_byte_lock(lockfile->fd, F_UNLCK, LOCKFILE_OPENING_BYTE);
 }
 
 bool qs_lockfile_shared(const struct lockfile *lockfile)
@@ -333,7 +315,7 @@ bool qs_lockfile_shared(const struct lockfile *lockfile)
 
 bool qs_lockfile_alone(struct lockfile *lockfile)
 {
-    return byte_lock(lockfile->fd, F_WRLCK, LOCKFILE_USE_BYTE) == 0;
+    return qs_byte_lock(lockfile->fd, F_WRLCK, LOCKFILE_USE_BYTE) == 0;
 }
 
 void qs_lockfile_close(struct lockfile *lockfile, bool forked)
@@ -341,7 +323,7 @@ void qs_lockfile_close(struct lockfile *lockfile, bool forked)
     bool unmap = true;
 
     if (!forked) {
-        qs_slots_clear_own(lockfile, false);
+        qs_slots_clear_own(lockfile);
         unmap = qs_writer_abandon(lockfile);
     }
     if (unmap)

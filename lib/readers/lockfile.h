@@ -6,8 +6,8 @@
  * First opener / others: an fcntl write lock on byte 0 is held while initialising and then turned
  * into a read lock that is kept until close. Byte 1 is write-locked by whoever is opening (the
  * first opener: until qs_lockfile_share()), so openers come one by one. A process that has the file
- * open also holds a write lock on the byte at offset 2^31 + its pid: that is how others see that it
- * lives.
+ * open also holds a write lock on the byte at offset 2^31 + its nonce: that is how others see that it
+ * lives, whatever pid it has and in whichever pid namespace.
  *
  * Threads: everything may be called from any thread unless said otherwise. One struct lockfile a
  * file and process (closing any descriptor of the file drops fcntl locks).

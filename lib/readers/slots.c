@@ -8,15 +8,13 @@
  *             value, by compare-and-swap only. It holds a nonce, so a stale look cannot hit a slot
  *             that was freed and claimed again in between, even by the same pid.
  *             I3 a slot's index is below high_water before a snapshot is published in it.
- * Locks:      none; liveness is asked of the kernel (fcntl lock on the pid byte).
+ * Locks:      none; whether an owner lives is asked of the kernel (alive.c).
  * Source:     own.
  */
 #include "readers/lockfile.h"
 #include "readers/internal.h"
 #include "base/error.h"
 #include "os/hook.h"
-
-#include <fcntl.h>
 
 /* Empties a slot that is ours and frees it. */
 static void slot_free(struct reader *slot)
@@ -55,20 +53,13 @@ void qs_slots_init(struct lockfile *lockfile)
     }
 }
 
-void qs_slots_clear_own(struct lockfile *lockfile, bool earlier)
+void qs_slots_clear_own(struct lockfile *lockfile)
 {
     unsigned count = slots_used(lockfile);
 
     for (unsigned i = 0; i < count; i++) {
-        struct reader *slot = &lockfile->slots[i];
-        uint64_t owner = atomic_load(&slot->owner);
-
-        if (owner == 0 || owner_pid(owner) != lockfile->pid)
-            continue;
-        /* Compare-and-swap: another process may just be freeing a slot of the earlier life. */
-        if (earlier ? atomic_compare_exchange_strong(&slot->owner, &owner, lockfile->self)
-                    : owner == lockfile->self)
-            slot_free(slot);
+        if (atomic_load(&lockfile->slots[i].owner) == lockfile->self)
+            slot_free(&lockfile->slots[i]);
     }
 }
 
@@ -205,15 +196,17 @@ unsigned qs_reader_high_water(struct lockfile *lockfile)
 
 /* ---- dead processes ---- */
 
-/* True when no process holds the pid's byte. In doubt it lives. */
-static bool is_dead(const struct lockfile *lockfile, pid_t pid)
+/* Frees the slot if another process, which is dead, owns it. I2: it is taken over first, so that of two who
+ * found it dead one empties it, and nobody can claim it before it is empty. */
+static bool clear_dead(struct lockfile *lockfile, struct reader *slot, uint64_t owner)
 {
-    struct flock lock = {.l_type = F_WRLCK,
-                         .l_whence = SEEK_SET,
-                         .l_start = LOCKFILE_PID_BYTES + (uint32_t)pid,
-                         .l_len = 1};
-
-    return fcntl(lockfile->fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+    if (owner == 0 || owner == lockfile->self || !qs_alive_is_dead(lockfile, owner))
+        return false;
+    if (!atomic_compare_exchange_strong(&slot->owner, &owner, lockfile->self))
+        return false;
+    QS_HOOK("reader.taken_over");
+    slot_free(slot);
+    return true;
 }
 
 unsigned qs_reader_check_dead(struct lockfile *lockfile)
@@ -223,19 +216,21 @@ unsigned qs_reader_check_dead(struct lockfile *lockfile)
 
     for (unsigned i = 0; i < count; i++) {
         struct reader *slot = &lockfile->slots[i];
-        uint64_t owner = atomic_load(&slot->owner);
 
-        if (owner == 0 || owner_pid(owner) == lockfile->pid)
-            continue;
-        if (!is_dead(lockfile, owner_pid(owner)))
-            continue;
-        /* I2: taken over first, so that of two who found it dead one empties it, and nobody can
-         * claim it before it is empty. */
-        if (atomic_compare_exchange_strong(&slot->owner, &owner, lockfile->self)) {
-            QS_HOOK("reader.taken_over");
-            slot_free(slot);
-            cleared++;
-        }
+        cleared += clear_dead(lockfile, slot, atomic_load(&slot->owner));
     }
     return cleared;
+}
+
+void qs_slots_clear_earlier(struct lockfile *lockfile)
+{
+    unsigned count = slots_used(lockfile);
+
+    for (unsigned i = 0; i < count; i++) {
+        struct reader *slot = &lockfile->slots[i];
+        uint64_t owner = atomic_load(&slot->owner);
+
+        if (owner_pid(owner) == lockfile->pid)
+            clear_dead(lockfile, slot, owner);
+    }
 }

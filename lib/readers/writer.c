@@ -9,6 +9,9 @@
  *             I2 lockfile->holder is set from lock to unlock; found set by who has just taken the
  *             mutex, it means that a thread of this process ended with it.
  *             I3 in panic, no call of this process keeps the mutex.
+ *             I4 nobody sleeps on the mutex while there are strangers. The kernel takes who dies waiting for
+ *             the holder when both have the same thread id, as the first processes of two pid namespaces
+ *             have, and would give the mutex to a second one.
  * Locks:      the writer mutex itself, rank WRITER, the first of all.
  * Source:     own.
  */
@@ -25,8 +28,12 @@
 #include <sched.h>
 #include <time.h>
 
-#define SPIN_NS 20000 /* before sleeping on the mutex */
-#define SPIN_BURST 32 /* pauses between two looks at the clock */
+#define SPIN_NS 20000      /* before sleeping on the mutex */
+#define SLEEP_NS 100000000 /* on the mutex, before a look whether strangers have come */
+#define POLL_NS_MIN 50000  /* between two looks while there are */
+#define POLL_NS_MAX 800000
+#define POLLS_A_TRY 64 /* looks at a holder before one whether he died */
+#define SPIN_BURST 32  /* pauses between two looks at the clock */
 
 enum spin_choice { SPIN_UNKNOWN, SPIN_YES, SPIN_NO };
 
@@ -47,8 +54,6 @@ int qs_writer_mutex_init(struct lockfile *lockfile)
         return rc;
     pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
     pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    /* A second lock by the same thread answers EDEADLK instead of hanging. */
-    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
     rc = pthread_mutex_init(&lockfile->header->writer, &attributes);
     pthread_mutexattr_destroy(&attributes);
     return rc;
@@ -78,7 +83,55 @@ static bool may_spin(struct lockfile *lockfile)
     return choice == SPIN_YES;
 }
 
-/* Takes the mutex: at once, after a short spin, or asleep. pthread_mutex_lock()'s results. */
+/* The calling thread, as lockfile->holder has it. */
+static uint64_t this_thread(void)
+{
+    return (uint64_t)pthread_self();
+}
+
+void qs_writer_strangers(struct lockfile *lockfile)
+{
+    struct timespec pause = {0, 2 * SLEEP_NS};
+
+    if (atomic_exchange(&lockfile->header->strangers, 1) == 0)
+        nanosleep(&pause, NULL);
+}
+
+/* I4: looks now and then instead of sleeping on the mutex. Mostly at the owner: to try the mutex is as bad as
+ * to wait for it, only short, but what a dead holder left is not seen otherwise. */
+static int mutex_poll(struct lock_header *header)
+{
+    struct timespec step = {0, POLL_NS_MIN};
+
+    for (unsigned look = 1;; look++) {
+        nanosleep(&step, NULL);
+        if (step.tv_nsec < POLL_NS_MAX)
+            step.tv_nsec *= 2;
+        if (atomic_load(&header->owner) != 0 && look % POLLS_A_TRY != 0)
+            continue;
+        int rc = pthread_mutex_trylock(&header->writer);
+        if (rc != EBUSY)
+            return rc;
+    }
+}
+
+static int mutex_sleep(struct lock_header *header)
+{
+    while (atomic_load(&header->strangers) == 0) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until); /* which pthread_mutex_timedlock() goes by */
+        until.tv_nsec += SLEEP_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        int rc = pthread_mutex_timedlock(&header->writer, &until);
+        if (rc != ETIMEDOUT)
+            return rc;
+    }
+    return mutex_poll(header);
+}
+
+/* Takes the mutex: at once, after a short spin, or asleep. pthread_mutex_lock()'s results; EDEADLK from here,
+ * since the thread ids that it would look at do not tell threads of several pid namespaces apart. */
 static int mutex_lock(struct lockfile *lockfile)
 {
     struct lock_header *header = lockfile->header;
@@ -87,6 +140,9 @@ static int mutex_lock(struct lockfile *lockfile)
 
     if (rc != EBUSY)
         return rc;
+    if (atomic_load(&lockfile->holder) == this_thread() &&
+        atomic_load(&header->owner) == lockfile->pid)
+        return EDEADLK;
     if (may_spin(lockfile)) {
         deadline_ns = qs_monotonic_ns() + SPIN_NS;
         do {
@@ -100,13 +156,7 @@ static int mutex_lock(struct lockfile *lockfile)
                 return rc;
         } while (qs_monotonic_ns() < deadline_ns);
     }
-    return pthread_mutex_lock(&header->writer);
-}
-
-/* The calling thread, as lockfile->holder has it. */
-static uint64_t this_thread(void)
-{
-    return (uint64_t)pthread_self();
+    return mutex_sleep(header);
 }
 
 /* Under the mutex, just taken: has a thread of this process ended holding it, now or earlier? */

@@ -38,6 +38,12 @@ void qs_writer_init(struct writer *w, struct map *map, struct store *store, stru
                             .root = map->root};
 }
 
+void qs_writer_next(struct writer *w, txnid_t txn)
+{
+    w->txn = txn;
+    w->allocated_before = w->allocated_count;
+}
+
 void qs_writer_free(struct writer *w)
 {
     qs_own_free(&w->own);

@@ -154,6 +154,28 @@ int qs_nested_begin(struct qs_txn *parent, struct qs_txn *child)
     return 0;
 }
 
+/* Its own bookkeeping is none: the parent changes nothing while the child lives, so the parent's view is
+ * the child's (qs_txn_view()), and the parent's record of a tree the child's (qs_txn_record()). */
+int qs_nested_begin_read(struct qs_txn *parent, struct qs_txn *child)
+{
+    int rc = qs_txn_outcome(parent, qs_txn_settle(parent));
+    if (rc != 0)
+        return rc;
+    child->replica = parent->replica;
+    child->names = parent->names;
+    child->id = parent->id;
+    child->status = TXN_READY;
+    child->parent = parent;
+    parent->status = TXN_PARENT;
+    return 0;
+}
+
+void qs_nested_end_read(struct qs_txn *child)
+{
+    assert(child->writer == NULL && child->parent->status == TXN_PARENT);
+    child->parent->status = TXN_READY;
+}
+
 /* Frees the cursors that were opened in the child. */
 static void close_own_cursors(struct qs_txn *child)
 {

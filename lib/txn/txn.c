@@ -139,6 +139,8 @@ int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct t
         *order = &state->state.order;
         return 0;
     }
+    if (txn->parent != NULL)
+        return qs_txn_record(txn->parent, tree, record, order);
     const struct tree_version *version;
     int rc = qs_replica_tree(txn->replica, &txn->view, tree, &version);
     if (rc != 0)

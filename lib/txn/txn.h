@@ -26,7 +26,7 @@ struct cursor_mark;
 struct qs_txn {
     struct replica *replica; /* committed state it reads */
     struct names *names;     /* trees by name */
-    struct view view;        /* read transactions */
+    struct view view;        /* read transactions that are not nested */
     struct writer *writer;   /* write transactions; NULL: a read one */
     txnid_t id;              /* snapshot, or number of this write transaction */
     uint64_t checkpoint;     /* read: the one its snapshot lies in */
@@ -34,7 +34,7 @@ struct qs_txn {
     struct txn_tree **tree;     /* write: by tree index, NULL while not touched */
     size_t tree_count;          /* entries in `tree` */
     struct qs_cursor *cursors;  /* write: all cursors open in it */
-    struct qs_txn *parent;      /* write: the transaction it is nested in, or NULL */
+    struct qs_txn *parent;      /* the write transaction it is nested in, or NULL */
     struct cursor_mark *marks;  /* nested: where the ancestors' cursors were (nested.c) */
     struct redo *redo;          /* write: what the log will say; NULL while the log is replayed */
     struct redo_mark redo_mark; /* nested: what its abort takes that back to */
@@ -54,9 +54,13 @@ struct qs_cursor {
     struct qs_cursor *next;  /* in txn->cursors */
 };
 
+/* A reader nested in a writer has its parent's view itself, not a copy: what is not written yet is found
+ * through the writer around it (tree/large.c). */
 static inline const struct view *qs_txn_view(const struct qs_txn *txn)
 {
-    return txn->writer != NULL ? &txn->writer->view : &txn->view;
+    if (txn->writer != NULL)
+        return &txn->writer->view;
+    return txn->parent != NULL ? &txn->parent->writer->view : &txn->view;
 }
 
 /* Starts a zeroed transaction off as a reader of `snapshot` in `state` that marks itself in `inside` (NULL: under

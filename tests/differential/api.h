@@ -14,6 +14,8 @@
     X(env_create)                                                                                  \
     X(env_open)                                                                                    \
     X(env_close)                                                                                   \
+    X(env_copy)                                                                                    \
+    X(env_copyfd)                                                                                  \
     X(env_copy2)                                                                                   \
     X(env_copyfd2)                                                                                 \
     X(env_stat)                                                                                    \
@@ -24,6 +26,7 @@
     X(env_get_path)                                                                                \
     X(env_get_fd)                                                                                  \
     X(env_get_maxreaders)                                                                          \
+    X(env_set_assert)                                                                              \
     X(env_set_userctx)                                                                             \
     X(env_get_userctx)                                                                             \
     X(env_get_maxkeysize)                                                                          \

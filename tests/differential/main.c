@@ -20,11 +20,18 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PROGRAM_SECONDS_MAX = 120, SHRINK_SECONDS_MAX = 4, SKIP_CODE = 77 };
+enum {
+    PROGRAM_SECONDS_MAX = 120,
+    SHRINK_SECONDS_MAX = 4,
+    SKIP_CODE = 77,
+    CALLS_TORTURE = 20000000, /* in make torture at least, by PROGRAMS_TORTURE programs at least */
+    PROGRAMS_TORTURE = 2000,
+};
 
 struct options {
     uint64_t seed;                     /* of the first program */
-    unsigned long programs;            /* how many */
+    unsigned long programs;            /* how many, at least */
+    uint64_t calls_min;                /* as many more as it takes to make so many calls */
     size_t calls;                      /* steps of each */
     const char *real;                  /* path of the library that is right */
     const char *ours;                  /* path of the library to be tested */
@@ -86,6 +93,7 @@ static void set_option(struct options *options, int option)
         break;
     case 'p':
         options->programs = strtoul(optarg, NULL, 0);
+        options->calls_min = 0;
         break;
     case 'c':
         options->calls = strtoul(optarg, NULL, 0);
@@ -140,14 +148,16 @@ static void parse(struct options *options, int argc, char **argv)
         {NULL, 0, NULL, 0},
     };
     const char *seed = getenv("QS_SEED");
-    bool torture = getenv("QS_TORTURE") != NULL;
+    const char *text = getenv("QS_TORTURE");
+    bool torture = text != NULL && strcmp(text, "1") == 0;
     int option;
 
     /* The same programs in every check, others in every torture. */
     options->seed = seed != NULL ? strtoull(seed, NULL, 0)
                     : torture    ? (uint64_t)time(NULL) * 1000
                                  : 1;
-    options->programs = 300;
+    options->programs = torture ? PROGRAMS_TORTURE : 300;
+    options->calls_min = torture ? CALLS_TORTURE : 0;
     options->calls = 600;
     options->real = api_find_real();
     options->ours = getenv("QS_LMDB");
@@ -319,7 +329,8 @@ static void run_all(struct tester *tester)
     const struct options *options = &tester->options;
     char base[256];
 
-    for (unsigned long i = 0; i < options->programs; i++) {
+    for (unsigned long i = 0; i < options->programs || tester->progress->calls < options->calls_min;
+         i++) {
         struct program *program;
         uint64_t calls = 0;
         bool same;
@@ -414,8 +425,9 @@ int main(int argc, char **argv)
         perror(tester.base);
         return 2;
     }
-    printf("seed %llu: %lu programs of %zu steps\n", (unsigned long long)options->seed,
-           options->programs, options->calls);
+    printf("seed %llu: %lu programs of %zu steps, %llu calls at least\n",
+           (unsigned long long)options->seed, options->programs, options->calls,
+           (unsigned long long)options->calls_min);
     fflush(stdout);
     program_pool();
     rc = run(&tester);

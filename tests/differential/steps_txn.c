@@ -81,11 +81,19 @@ static unsigned level_of(const struct pair *pair, unsigned txn)
     return txn >= TXN_OUTER ? txn - TXN_OUTER : pair->depth;
 }
 
+/* The real library has no child that only reads, and none at all with MDB_WRITEMAP; ours has both. */
+static bool is_beyond_real(const struct pair *pair, const struct step *step)
+{
+    return step->txn == TXN_WRITE &&
+           ((step->flags & MDB_RDONLY) != 0 || (pair->program->env_flags & MDB_WRITEMAP) != 0);
+}
+
 static void run_child_begin(struct pair *pair, const struct step *step)
 {
     struct call call = steps_call(step, STEP_CHILD_BEGIN);
 
-    if (pair->txn[step->txn].state == TXN_NONE || pair->depth == NEST_MAX) {
+    if (pair->txn[step->txn].state == TXN_NONE || pair->depth == NEST_MAX ||
+        is_beyond_real(pair, step)) {
         return;
     }
     if (pair_call(pair, &call, NULL) != 0 || pair->failed) {
