@@ -1,6 +1,7 @@
 /* follow.c - following the log: doing again, in this process's replica, what was committed elsewhere.
  *
- * Crash recovery is the same thing, beginning at the meta page.
+ * Crash recovery is the same thing, beginning at the meta page. Transactions that no reader can tell apart
+ * are done again as one: what they change in common is copied and linked once.
  * Invariants: F1 a replica's chains change under follow_lock only. Only who holds the writer mutex appends,
  *             and has followed to the end by then; so nobody else finds anything to apply while a write
  *             transaction runs in this process.
@@ -34,54 +35,103 @@ int qs_core_begin_writer(struct core *core, struct qs_txn *txn, struct replica *
     return qs_txn_init_write(txn, replica, &core->names, &core->space, &base);
 }
 
-/* A transaction of the log is done again in the replica; under follow_lock. */
-static int apply(struct core *core, struct replica *replica, const struct log_record *record)
+/* The newest transaction that may be done again together with `first`, so that only the last of them is a
+ * state of this replica. A snapshot is `visible` as it was at some time, and a slot that the scan has
+ * missed holds one no older than `live_newest`. Without a lock file this process alone raises `visible`, to
+ * what it has applied. */
+static txnid_t batch_end(const struct core *core, txnid_t first)
+{
+    txnid_t last = core->has_lock_file ? core->live_newest.txn : QS_TXNID_NONE;
+    if (last < first)
+        return first;
+    for (unsigned i = 0; i < core->live_count; i++)
+        if (core->live_snapshots[i] >= first && core->live_snapshots[i] < last)
+            last = core->live_snapshots[i];
+    return last;
+}
+
+/* The next transaction's record; what others stand before it are passed over, and runs noted. */
+static int next_txn(struct replica *replica, uint64_t limit, const struct log_record **record)
+{
+    struct log *log = &replica->log;
+    struct log_end before = log->end;
+    int rc = qs_log_next(log, limit, record);
+    while (rc == 0 && (*record)->kind != LOG_TXN) {
+        if ((*record)->kind == LOG_TAKEN)
+            rc = qs_replica_take(replica, *record + 1, (*record)->size - sizeof **record);
+        if (rc != 0)
+            break;
+        before = log->end;
+        rc = qs_log_next(log, limit, record);
+    }
+    if (rc != 0)
+        log->end = before;
+    return rc;
+}
+
+/* Does the records from `record` on again, up to transaction `last`, as changes of one transaction. */
+static int replay_batch(struct qs_txn *txn, struct replica *replica, uint64_t limit,
+                        const struct log_record *record, txnid_t last)
+{
+    int rc = qs_txn_replay(txn, record);
+    while (rc == 0 && txn->id < last) {
+        rc = next_txn(replica, limit, &record);
+        if (rc == QS_E_NOTFOUND)
+            return 0;
+        if (rc == 0)
+            rc = qs_txn_replay(txn, record);
+    }
+    return rc;
+}
+
+/* The next transactions of the log are done again in the replica; under follow_lock. */
+static int apply(struct core *core, struct replica *replica, uint64_t limit)
 {
     struct publication publication = {.place = NULL};
+    const struct log_record *record;
+    struct log_end before = replica->log.end;
+    size_t taken = replica->latest.taken_count;
+    int rc = next_txn(replica, limit, &record);
+    if (rc != 0)
+        return rc;
     struct qs_txn *txn = qs_zeroed(sizeof *txn);
-    if (txn == NULL)
-        return ENOMEM;
-    int rc = qs_core_begin_writer(core, txn, replica, UINT64_MAX);
-    /* What is in use is known from the log, and what is free does not matter here. */
-    if (rc == 0)
+    rc = txn != NULL ? qs_core_begin_writer(core, txn, replica, UINT64_MAX) : ENOMEM;
+    if (rc == 0) {
+        /* What is in use is known from the log, and what is free does not matter here. */
         txn->writer->space = NULL;
-    txn->redo = NULL;
-    if (rc == 0)
-        rc = qs_txn_replay(txn, record + 1, record->size - sizeof *record);
+        rc = replay_batch(txn, replica, limit, record, batch_end(core, record->txn));
+    }
     if (rc == 0)
         rc = qs_txn_flush_catalog(txn);
     if (rc == 0)
         rc = qs_publish_prepare(&publication, txn);
-    if (rc == 0)
+    if (rc == 0) {
         qs_publish_own(&publication, txn, qs_core_live(core));
+    } else { /* all of it once more, another time */
+        replica->log.end = before;
+        replica->latest.taken_count = taken;
+    }
     qs_publish_free(&publication);
-    qs_txn_close(txn);
+    if (txn != NULL)
+        qs_txn_close(txn);
     free(txn);
     return rc;
 }
 
 int qs_core_follow_log(struct core *core, struct replica *replica, uint64_t limit)
 {
-    const struct log_record *record;
     int rc = 0;
     pthread_mutex_lock(&core->follow_lock);
-    struct log *log = &replica->log;
+    const struct log *log = &replica->log;
     if (log->end.position < limit)
         qs_core_scan(core);
     while (rc == 0 && log->end.position < limit) {
-        struct log_end before = log->end;
-        rc = qs_log_next(log, limit, &record);
-        if (rc == 0 && record->kind == LOG_TXN) {
-            rc = apply(core, replica, record);
-            qs_core_free_unlinked(core, replica); /* by F1 no writer is using the pool now */
-        }
-        if (rc == 0 && record->kind == LOG_TAKEN)
-            rc = qs_replica_take(replica, record + 1, record->size - sizeof *record);
-        if (rc != 0)
-            log->end = before;
+        rc = apply(core, replica, limit);
+        qs_core_free_unlinked(core, replica); /* by F1 no writer is using the pool now */
     }
+    /* A record of another kind may be the last before the limit. */
     if (rc == QS_E_NOTFOUND)
-        rc = limit == UINT64_MAX ? 0 : QS_CORRUPT();
+        rc = limit == UINT64_MAX || log->end.position == limit ? 0 : QS_CORRUPT();
     pthread_mutex_unlock(&core->follow_lock);
     return rc;
 }

@@ -52,6 +52,12 @@ void qs_writer_free(struct writer *w)
     w->reserve.bytes = w->reserve.spent = NULL;
 }
 
+void qs_writer_committed(struct writer *w, txnid_t txn)
+{
+    w->txn = txn;
+    w->allocated_kept = w->allocated_count;
+}
+
 /* Where versions come from. */
 static struct version_pool *versions_of(const struct writer *w)
 {
