@@ -62,8 +62,15 @@ static int values_are_there(struct store *store, const struct log_record *record
     return rc == QS_E_NOTFOUND ? 0 : rc;
 }
 
-/* The second look: records that nobody says were durable are checked for what they refer to; what is
- * accepted of them is written again. */
+/* Whether all of it is known to be durable: only a seal may not be, which says nothing else. */
+static bool is_durable(const struct recovery *r)
+{
+    return r->end.position == r->attested ||
+           (r->log.sealed && r->end.position == r->attested + sizeof(struct log_record));
+}
+
+/* The second look, at what the first has found sound: records that nobody says were durable are checked
+ * for what they refer to; what is accepted of them is written again. */
 static int accept_tail(struct recovery *r)
 {
     const struct log_record *record;
@@ -83,7 +90,7 @@ static int accept_tail(struct recovery *r)
             break;
         }
     }
-    if (rc == 0 && !store->read_only)
+    if (rc == 0 && !store->read_only && !is_durable(r))
         rc = qs_flush_write_again(store, &r->log, r->attested, r->end.position, true);
     return rc == QS_E_NOTFOUND ? QS_CORRUPT() : rc;
 }
@@ -94,8 +101,7 @@ static int settle(struct recovery *r, const struct meta *meta)
     struct store *store = r->core->store;
     struct lock_header *header = qs_lockfile_header(r->core->lockfile);
     struct meta again = *meta;
-    bool known = r->end.position == r->attested ||
-                 (r->log.sealed && r->end.position == r->attested + sizeof(struct log_record));
+    bool known = is_durable(r);
     int rc = 0;
     if (!known && !store->read_only) {
         rc = qs_meta_write(store, &again);
@@ -116,7 +122,7 @@ static int settle(struct recovery *r, const struct meta *meta)
     return 0;
 }
 
-int qs_recover(struct core *core, const struct meta *meta)
+int qs_recover(struct core *core, const struct meta *meta, uint64_t *sound)
 {
     struct recovery r = {.core = core};
     int rc = qs_group_init(qs_lockfile_header(core->lockfile));
@@ -126,11 +132,13 @@ int qs_recover(struct core *core, const struct meta *meta)
         rc = find_end(&r);
     if (rc == 0 && r.end.position > r.attested) {
         rc = open_log(&r, meta);
+        r.log.sound = r.end.position;
         if (rc == 0)
             rc = accept_tail(&r);
     }
     if (rc == 0)
         rc = settle(&r, meta);
+    *sound = r.end.position;
     qs_log_close(&r.log);
     return rc;
 }

@@ -21,6 +21,7 @@ struct log_segment {
     uint64_t born;     /* checkpoint in whose time it was first used */
     uint64_t position; /* of its first record in this log */
     uint64_t offset;   /* of that record, bytes from the start of the segment */
+    const uint8_t *bytes; /* the segment in memory; NULL: not asked for yet */
 };
 
 /* Where a log ends: what a failed append is undone by. */
@@ -36,6 +37,7 @@ struct log {
     size_t capacity;             /* room in `segment` */
     uint64_t anchor;             /* position it begins at */
     uint64_t checkpoint;         /* number of the checkpoint it follows */
+    uint64_t sound;              /* records before this position need not be verified again */
     struct log_end end;
     bool salted;     /* `salt` has been drawn */
     uint8_t salt[3]; /* of the records written (struct log_record) */
