@@ -30,12 +30,27 @@ static int open_log(struct recovery *r, const struct meta *meta)
     return qs_log_open(&r->log, &meta->log, meta->checkpoint, meta->txn);
 }
 
+/* A log that was left empty: its seal is read without mapping the segment, for all it costs to open. */
+static bool find_seal(struct recovery *r)
+{
+    const struct log_segment *segment = qs_log_tail(&r->log);
+    struct log_record bytes[2];
+    return segment != NULL &&
+           qs_store_read(r->core->store, qs_log_offset(segment, r->log.anchor), bytes,
+                         sizeof bytes) == 0 &&
+           qs_log_next_seal(&r->log, bytes);
+}
+
 /* The first look: how far the chain goes, and how much of it was durable. */
 static int find_end(struct recovery *r)
 {
     const struct log_record *record;
     int rc;
     r->attested = r->log.anchor;
+    if (find_seal(r)) {
+        r->end = r->log.end;
+        return 0;
+    }
     r->end = r->log.end;
     while ((rc = qs_log_next(&r->log, UINT64_MAX, &record)) == 0) {
         if (record->durable > r->attested && record->durable <= r->log.end.position)
@@ -90,7 +105,7 @@ static int accept_tail(struct recovery *r)
             break;
         }
     }
-    if (rc == 0 && !store->read_only && !is_durable(r))
+    if (rc == 0 && !store->read_only)
         rc = qs_flush_write_again(store, &r->log, r->attested, r->end.position, true);
     return rc == QS_E_NOTFOUND ? QS_CORRUPT() : rc;
 }
@@ -130,7 +145,7 @@ int qs_recover(struct core *core, const struct meta *meta, uint64_t *sound)
         rc = open_log(&r, meta);
     if (rc == 0)
         rc = find_end(&r);
-    if (rc == 0 && r.end.position > r.attested) {
+    if (rc == 0 && !is_durable(&r)) {
         rc = open_log(&r, meta);
         r.log.sound = r.end.position;
         if (rc == 0)

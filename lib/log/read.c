@@ -23,7 +23,7 @@ int qs_log_open(struct log *log, const struct log_anchor *anchor, uint64_t check
     int rc = qs_vector_reserve((void **)&log->segment, &log->capacity, 1, sizeof *log->segment);
     if (rc != 0)
         return rc;
-    log->segment[0] = (struct log_segment){anchor->pgno, anchor->pages, anchor->born,
+    log->segment[0] = (struct log_segment){anchor->pgno,     anchor->pages,  anchor->born,
                                            anchor->position, anchor->offset, NULL};
     log->end.segments = 1;
     return 0;
@@ -92,9 +92,28 @@ static int follow_link(struct log *log, const struct log_record *record)
                                sizeof *log->segment);
     if (rc != 0)
         return rc;
-    log->segment[log->end.segments++] = (struct log_segment){link.pgno, link.pages, log->checkpoint,
-                                                             log->end.position + record->size, 0, NULL};
+    log->segment[log->end.segments++] = (struct log_segment){
+        link.pgno, link.pages, log->checkpoint, log->end.position + record->size, 0, NULL};
     return 0;
+}
+
+static void take(struct log *log, const struct log_record *record)
+{
+    log->end.position += record->size;
+    log->end.checksum = record->checksum;
+    log->end.txn = record->txn;
+    log->sealed = record->kind == LOG_SEAL;
+}
+
+bool qs_log_next_seal(struct log *log, const struct log_record bytes[2])
+{
+    const struct log_record *seal = &bytes[0], *behind = &bytes[1];
+    if (seal->kind != LOG_SEAL || seal->size != sizeof *seal ||
+        !is_sound(seal, log->end.position, sizeof *seal, 0) || !follows(log, seal) ||
+        (behind->position == seal->position + sizeof *seal && behind->previous == seal->checksum))
+        return false;
+    take(log, seal);
+    return true;
 }
 
 int qs_log_next(struct log *log, uint64_t limit, const struct log_record **out)
@@ -113,10 +132,7 @@ int qs_log_next(struct log *log, uint64_t limit, const struct log_record **out)
             if (rc != 0)
                 return rc;
         }
-        log->end.position += record->size;
-        log->end.checksum = record->checksum;
-        log->end.txn = record->txn;
-        log->sealed = record->kind == LOG_SEAL;
+        take(log, record);
         if (record->kind != LOG_LINK) {
             *out = record;
             return 0;

@@ -49,8 +49,9 @@ struct writer {
     struct pending_run *allocated; /* runs of large values this level allocated and has not freed */
     size_t allocated_count;
     size_t allocated_capacity;
-    size_t allocated_kept; /* the first of them: a record of the log refers to them already (replay) */
-    bool gave_back; /* a run that it allocated has been freed again */
+    size_t
+        allocated_kept; /* the first of them: a record of the log refers to them already (replay) */
+    bool gave_back;     /* a run that it allocated has been freed again */
 
     struct reserve reserve;
     bool changed; /* something visible changed */
