@@ -86,6 +86,16 @@ static int attach(MDB_cursor *cursor)
     return qs_cursor_open(txn->qs, tree, &cursor->qs);
 }
 
+/* The common case: no child lives, and nothing has changed since the last use. */
+static inline bool still_ready(const MDB_cursor *cursor)
+{
+    const MDB_txn *txn = cursor->txn;
+
+    return (txn->state & TXN_BLOCKED) == 0 && cursor->qs != NULL && cursor->round == txn->round &&
+           cursor->generation == generation_of(cursor->handle) &&
+           qs_compat_handle_checked(txn, cursor->dbi);
+}
+
 /* Makes cursor->qs fit for use; an engine code, or MDB_BAD_DBI. */
 static int ready(MDB_cursor *cursor)
 {
@@ -204,7 +214,9 @@ static int get_from_nothing(const MDB_val *key, const MDB_val *data, MDB_cursor_
     }
 }
 
-int mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op)
+/* A get by a cursor that must be looked at first. Out of line: the other needs no registers saved. */
+__attribute__((noinline)) static int get_checked(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
+                                                 MDB_cursor_op op)
 {
     int rc;
 
@@ -217,6 +229,15 @@ int mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_o
     rc = ready(cursor);
     if (rc != 0)
         return rc;
+    return qs_compat_error(
+        qs_cursor_get(cursor->qs, qs_compat_val(key), qs_compat_val(data), (enum qs_cursor_op)op));
+}
+
+int mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op)
+{
+    /* That a transaction has failed the engine finds as well, and says so. */
+    if (cursor == NULL || cursor->handle == NULL || !still_ready(cursor))
+        return get_checked(cursor, key, data, op);
     return qs_compat_error(
         qs_cursor_get(cursor->qs, qs_compat_val(key), qs_compat_val(data), (enum qs_cursor_op)op));
 }

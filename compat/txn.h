@@ -74,12 +74,15 @@ static inline struct handle *qs_compat_handle_find(const MDB_txn *txn, MDB_dbi d
  * elsewhere), QS_E_INCOMPATIBLE (recreated with other flags), QS_E_BAD_TXN, ... */
 int qs_compat_handle_check(MDB_txn *txn, MDB_dbi dbi, struct handle *handle);
 
+static inline bool qs_compat_handle_checked(const MDB_txn *txn, MDB_dbi dbi)
+{
+    return dbi < TXN_CHECKED_WORDS * 64u && (txn->checked[dbi / 64] >> (dbi % 64) & 1u);
+}
+
 /* To be called before `handle->tree` is used; an engine code. */
 static inline int qs_compat_handle_use(MDB_txn *txn, MDB_dbi dbi, struct handle *handle)
 {
-    if (dbi < TXN_CHECKED_WORDS * 64u && (txn->checked[dbi / 64] >> (dbi % 64) & 1u))
-        return 0;
-    return qs_compat_handle_check(txn, dbi, handle);
+    return qs_compat_handle_checked(txn, dbi) ? 0 : qs_compat_handle_check(txn, dbi, handle);
 }
 
 /* Makes the next use check again. */

@@ -19,44 +19,45 @@ static void raise(_Atomic uint32_t *end, uint32_t wanted)
     }
 }
 
-static void *zeroed(size_t size)
-{
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
 int qs_map_open(struct map *map, struct store *store, const struct array_root *root)
 {
     map->store = store;
     map->root = *root;
     map->chunk_end = 0;
     map->versions = (struct version_pool){.slabs = 0};
-    map->chunk = calloc(MAP_CHUNKS, sizeof *map->chunk);
+    map->block = calloc(MAP_BLOCKS, sizeof *map->block);
     map->runs = calloc(MAP_RUN_CHUNKS, sizeof *map->runs);
     map->run_end = 0;
-    if (map->chunk == NULL || map->runs == NULL) {
-        if (map->chunk != NULL)
-            free((void *)map->chunk);
-        map->chunk = NULL;
+    if (map->block == NULL || map->runs == NULL) {
+        if (map->block != NULL)
+            free((void *)map->block);
+        map->block = NULL;
         return ENOMEM;
     }
     return 0;
 }
 
+/* The first `chunks` chunks of block `index`. */
+static void free_block(const struct map *map, size_t index, size_t chunks)
+{
+    struct map_block *block = atomic_load_explicit(&map->block[index], memory_order_relaxed);
+    for (size_t i = 0; block != NULL && i < chunks; i++)
+        free(atomic_load_explicit(&block->chunk[i], memory_order_relaxed));
+    free(block);
+}
+
 void qs_map_close(struct map *map)
 {
     qs_version_pool_close(&map->versions);
-    if (map->chunk == NULL)
+    if (map->block == NULL)
         return;
-    uint32_t end = atomic_load_explicit(&map->chunk_end, memory_order_relaxed);
-    for (size_t i = 0; i < end; i++) {
-        struct map_entry *chunk = atomic_load_explicit(&map->chunk[i], memory_order_relaxed);
-        if (chunk != NULL)
-            munmap(chunk, MAP_CHUNK_ENTRIES * sizeof *chunk);
+    size_t chunks = atomic_load_explicit(&map->chunk_end, memory_order_relaxed);
+    for (size_t i = 0; i * MAP_BLOCK_CHUNKS < chunks; i++) {
+        size_t left = chunks - i * MAP_BLOCK_CHUNKS;
+        free_block(map, i, left < MAP_BLOCK_CHUNKS ? left : MAP_BLOCK_CHUNKS);
     }
-    free((void *)map->chunk);
-    map->chunk = NULL;
+    free((void *)map->block);
+    map->block = NULL;
     uint32_t run_end = atomic_load_explicit(&map->run_end, memory_order_relaxed);
     for (size_t i = 0; i < run_end; i++) {
         _Atomic uint64_t *bits = atomic_load_explicit(&map->runs[i], memory_order_relaxed);
@@ -66,20 +67,41 @@ void qs_map_close(struct map *map)
     free((void *)map->runs);
 }
 
+static struct map_block *need_block(struct map *map, pageid_t pid)
+{
+    _Atomic(struct map_block *) *slot = &map->block[pid >> MAP_BLOCK_SHIFT];
+    struct map_block *found = atomic_load_explicit(slot, memory_order_acquire);
+    if (found != NULL)
+        return found;
+    struct map_block *fresh = calloc(1, sizeof *fresh);
+    if (fresh == NULL)
+        return NULL;
+    /* release: pairs with the acquire in qs_map_entry() */
+    if (!atomic_compare_exchange_strong_explicit(slot, &found, fresh, memory_order_acq_rel,
+                                                 memory_order_acquire)) {
+        free(fresh);
+        return found;
+    }
+    return fresh;
+}
+
 int qs_map_chunk(struct map *map, pageid_t pid, struct map_entry **entry)
 {
-    _Atomic(struct map_entry *) *slot = &map->chunk[pid >> MAP_CHUNK_SHIFT];
-    struct map_entry *expected = NULL;
-    struct map_entry *chunk = zeroed(MAP_CHUNK_ENTRIES * sizeof *chunk);
-    if (chunk == NULL)
+    struct map_block *block = need_block(map, pid);
+    struct map_entry *chunk = calloc(MAP_CHUNK_ENTRIES, sizeof *chunk), *expected = NULL;
+    /* First, so that qs_map_close() looks at a block without chunks, too. */
+    raise(&map->chunk_end, (pid >> MAP_CHUNK_SHIFT) + 1);
+    if (block == NULL || chunk == NULL) {
+        free(chunk);
         return ENOMEM;
-    /* release: pairs with the acquire in qs_map_entry() */
-    if (!atomic_compare_exchange_strong_explicit(slot, &expected, chunk, memory_order_acq_rel,
-                                                 memory_order_acquire)) {
-        munmap(chunk, MAP_CHUNK_ENTRIES * sizeof *chunk);
+    }
+    /* release: as above */
+    if (!atomic_compare_exchange_strong_explicit(
+            &block->chunk[pid >> MAP_CHUNK_SHIFT & (MAP_BLOCK_CHUNKS - 1)], &expected, chunk,
+            memory_order_acq_rel, memory_order_acquire)) {
+        free(chunk);
         chunk = expected;
     }
-    raise(&map->chunk_end, (pid >> MAP_CHUNK_SHIFT) + 1);
     *entry = &chunk[pid & (MAP_CHUNK_ENTRIES - 1)];
     return 0;
 }
@@ -109,8 +131,9 @@ static int fill_entries(struct map *map, pageid_t pid, uint64_t leaf, const uint
 static int load(struct map *map, const struct array_root *root, pageid_t pid)
 {
     uint64_t leaf = pid / ARRAY_FANOUT;
+    struct array_node node;
     const uint64_t *words;
-    int rc = qs_array_leaf(map->store, root, leaf, &words);
+    int rc = qs_array_read(map->store, root, leaf, &node, &words);
     return rc == 0 && words != NULL ? fill_entries(map, pid, leaf, words) : rc;
 }
 
@@ -154,9 +177,11 @@ bool qs_map_run_verified(const struct map *map, uint64_t pgno)
 
 static _Atomic uint64_t *run_chunk(struct map *map, uint64_t chunk)
 {
-    _Atomic uint64_t *expected = NULL, *bits = zeroed(RUN_CHUNK_BYTES);
-    if (bits == NULL)
+    void *memory = mmap(NULL, RUN_CHUNK_BYTES, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
         return NULL;
+    _Atomic uint64_t *expected = NULL, *bits = memory;
     /* release: the chunk is zeroed; pairs with the acquire in qs_map_run_verified() */
     if (!atomic_compare_exchange_strong_explicit(&map->runs[chunk], &expected, bits,
                                                  memory_order_acq_rel, memory_order_acquire)) {

@@ -1,7 +1,8 @@
 /* map.h - the mapping table: page id -> newest version, or the page in the file.
  *
- * Owns:    one entry of 16 bytes a page id, in chunks that come into being at first need; entries are
- *          filled from the file's map array (format/array.h) when first asked for.
+ * Owns:    one entry of 16 bytes a page id, in chunks of a page that come into being at first need, so
+ *          that who reads one key pays for few; entries are filled from the file's map array
+ *          (format/array.h) when first asked for.
  * Entry:   `head` newest version (NULL: none in memory); `base` word as in format/array.h: page
  *          number, `free` and `verified` bits. base == 0: not loaded yet.
  * Rules:   M1 only the writer changes entries, but for the `verified` bit and the first load, which
@@ -24,9 +25,15 @@ struct map_entry {
     _Atomic uint64_t base;          /* MAP_WORD_* */
 };
 
-#define MAP_CHUNK_SHIFT 20
+#define MAP_CHUNK_SHIFT 8
 #define MAP_CHUNK_ENTRIES (1u << MAP_CHUNK_SHIFT)
-#define MAP_CHUNKS (1u << (32 - MAP_CHUNK_SHIFT))
+#define MAP_BLOCK_SHIFT 20
+#define MAP_BLOCK_CHUNKS (1u << (MAP_BLOCK_SHIFT - MAP_CHUNK_SHIFT))
+#define MAP_BLOCKS (1u << (32 - MAP_BLOCK_SHIFT))
+
+struct map_block {
+    _Atomic(struct map_entry *) chunk[MAP_BLOCK_CHUNKS]; /* each of MAP_CHUNK_ENTRIES */
+};
 
 #define MAP_RUN_SHIFT 22 /* file pages a chunk of run bits speaks for: 16 GiB of file */
 #define MAP_RUN_CHUNKS (1u << 10)
@@ -35,7 +42,7 @@ struct map {
     struct store *store;                /* the file */
     struct version_pool versions;       /* memory of the heads and what is below them */
     struct array_root root;             /* the newest map array (writer) */
-    _Atomic(struct map_entry *) *chunk; /* MAP_CHUNKS pointers to demand-zero memory */
+    _Atomic(struct map_block *) *block; /* MAP_BLOCKS pointers */
     _Atomic(_Atomic uint64_t *) *runs;  /* bit a file page: the large value that starts there was
                                            verified; in chunks, MAP_RUN_CHUNKS pointers */
     _Atomic uint32_t chunk_end;         /* chunks from here on do not exist */
@@ -45,14 +52,18 @@ struct map {
 int qs_map_open(struct map *map, struct store *store, const struct array_root *root);
 void qs_map_close(struct map *map);
 
-/* Slow path of qs_map_entry(): makes the chunk. ENOMEM. */
+/* Slow path of qs_map_entry(): makes what is missing. ENOMEM. */
 int qs_map_chunk(struct map *map, pageid_t pid, struct map_entry **entry);
 
 static inline int qs_map_entry(struct map *map, pageid_t pid, struct map_entry **entry)
 {
-    /* acquire: pairs with the release in qs_map_chunk(); the chunk is zeroed */
-    struct map_entry *chunk =
-        atomic_load_explicit(&map->chunk[pid >> MAP_CHUNK_SHIFT], memory_order_acquire);
+    /* acquire, twice: pairs with the release in qs_map_chunk(); block and chunk are zeroed */
+    struct map_block *block =
+        atomic_load_explicit(&map->block[pid >> MAP_BLOCK_SHIFT], memory_order_acquire);
+    if (__builtin_expect(block == NULL, 0))
+        return qs_map_chunk(map, pid, entry);
+    struct map_entry *chunk = atomic_load_explicit(
+        &block->chunk[pid >> MAP_CHUNK_SHIFT & (MAP_BLOCK_CHUNKS - 1)], memory_order_acquire);
     if (__builtin_expect(chunk == NULL, 0))
         return qs_map_chunk(map, pid, entry);
     *entry = &chunk[pid & (MAP_CHUNK_ENTRIES - 1)];

@@ -151,24 +151,20 @@ void qs_view_prefetch(const struct view *view, pageid_t pid)
 int qs_view_committed(const struct view *view, pageid_t pid, struct version **head, pgno_t *base)
 {
     struct map_entry *entry;
-    uint64_t word;
+    uint64_t word = 0;
     *head = NULL;
+    *base = 0;
     int rc = qs_map_entry(view->map, pid, &entry);
-    if (rc == 0) {
-        *head =
-            atomic_load_explicit(&entry->head, memory_order_relaxed); /* only the writer links */
-        rc = qs_map_base_at(view->map, &view->root, pid, &word);
-    }
-    if (rc == QS_E_PAGE_NOTFOUND) { /* a page id that is not in the file yet */
-        *base = 0;
-        return 0;
-    }
     if (rc != 0)
         return rc;
-    if ((word & MAP_WORD_FREE) != 0) {
-        *base = 0;
+    *head = atomic_load_explicit(&entry->head, memory_order_relaxed); /* only the writer links */
+    if (*head != NULL) {
+        if ((*head)->kind == VERSION_CLEAN)
+            *base = (*head)->base;
         return 0;
     }
-    *base = word & MAP_WORD_PGNO;
-    return (word & MAP_WORD_VERIFIED) != 0 ? 0 : verify(view, pid, entry, word);
+    rc = verified_word(view, pid, entry, &word);
+    if (rc == 0)
+        *base = word & MAP_WORD_PGNO;
+    return rc == QS_E_PAGE_NOTFOUND ? 0 : rc; /* not in the file yet, or free */
 }

@@ -62,8 +62,8 @@ static inline void qs_view_prefetch_entry(const struct view *view, pageid_t pid)
 }
 
 /* The committed state of a page for a writer that is about to make its own version of it: the
- * newest published version (NULL: none) and the file page below it (0: none). Loaded and verified.
- */
+ * newest published version (NULL: none) and, where there is none or it is clean, the file page that it is
+ * (0: none). Loaded and verified. */
 int qs_view_committed(const struct view *view, pageid_t pid, struct version **head, pgno_t *base);
 
 #endif

@@ -60,7 +60,7 @@ static uint64_t segment_pages(const struct log *log, size_t size)
     return (bytes + QS_PAGE_BYTES - 1) >> QS_PAGE_SHIFT;
 }
 
-/* Goes on in a new segment when the record does not fit into the last one. */
+/* Goes on in a new segment, with the record at its start, when that does not fit into the last one. */
 static int make_room(struct core *core, struct replica *replica, size_t size, bool *full_sync)
 {
     struct log *log = &replica->log;
@@ -68,11 +68,12 @@ static int make_room(struct core *core, struct replica *replica, size_t size, bo
         return 0;
     const struct qs_io_ops *io = core->store->io;
     struct qs_io_file *file = core->store->file;
-    uint64_t pgno, pages = segment_pages(log, size);
+    /* What the record is about to cover need not be cleared before. */
+    uint64_t pgno, pages = segment_pages(log, size), covered = size >> QS_PAGE_SHIFT;
     int rc = qs_space_allocate(&core->space, pages, &pgno);
     QS_HOOK("commit.segment");
     if (rc == 0)
-        rc = qs_log_clear_run(io, file, pgno, pages);
+        rc = qs_log_clear_run(io, file, pgno + covered, pages - covered);
     if (rc == 0)
         rc = qs_log_link(log, io, file, atomic_load(&qs_lockfile_header(core->lockfile)->durable),
                          pgno, pages);

@@ -1,6 +1,7 @@
 /* follow.c - following the log: doing again, in this process's replica, what was committed elsewhere.
  *
- * Crash recovery is the same thing, beginning at the meta page.
+ * Crash recovery is the same thing, beginning at the meta page. Transactions that no reader can tell apart
+ * are done again as one: what they change in common is copied and linked once.
  * Invariants: F1 a replica's chains change under follow_lock only. Only who holds the writer mutex appends,
  *             and has followed to the end by then; so nobody else finds anything to apply while a write
  *             transaction runs in this process.
@@ -18,8 +19,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-
-#define GROUP_BYTES_MAX (1u << 20) /* of log in a group, and so of versions that nobody sees yet */
 
 int qs_core_begin_writer(struct core *core, struct qs_txn *txn, struct replica *replica,
                          uint64_t limit_pages)
@@ -39,93 +38,86 @@ int qs_core_begin_writer(struct core *core, struct qs_txn *txn, struct replica *
     return qs_txn_init_write(txn, replica, &core->names, &core->space, &base);
 }
 
-/* Begins a transaction in which records are done again. */
-static int begin_group(struct core *core, struct replica *replica, struct qs_txn **out)
+/* F2. The newest transaction that may be done again together with `first`, so that only the last of them is a
+ * state of this replica. A snapshot is `visible` as it was at some time, and a slot that the scan has
+ * missed holds one no older than `live_newest`. Without a lock file this process alone raises `visible`, to
+ * what it has applied. */
+static txnid_t batch_end(const struct core *core, txnid_t first)
 {
-    struct qs_txn *txn = qs_zeroed(sizeof *txn);
-    if (txn == NULL)
-        return ENOMEM;
-    int rc = qs_core_begin_writer(core, txn, replica, UINT64_MAX);
-    if (rc != 0) {
-        free(txn);
-        return rc;
-    }
-    /* What is in use is known from the log, and what is free does not matter here. */
-    txn->writer->space = NULL;
-    txn->redo = NULL;
-    *out = txn;
-    return 0;
-}
-
-/* Links what the records of the group did, unless `rc` says that they failed. */
-static int end_group(struct core *core, struct qs_txn *txn, int rc)
-{
-    struct publication publication = {.place = NULL};
-    if (rc == 0)
-        rc = qs_txn_flush_catalog(txn);
-    if (rc == 0)
-        rc = qs_publish_prepare(&publication, txn);
-    if (rc == 0)
-        qs_publish_own(&publication, txn, qs_core_live(core));
-    qs_publish_free(&publication);
-    qs_txn_close(txn);
-    free(txn);
-    return rc;
-}
-
-/* F2. The last transaction that may be linked as one with `first`. */
-static txnid_t last_of_group(const struct core *core, txnid_t first)
-{
-    txnid_t last = core->live_newest.txn;
+    txnid_t last = core->has_lock_file ? core->live_newest.txn : QS_TXNID_NONE;
+    if (last < first)
+        return first;
     for (unsigned i = 0; i < core->live_count; i++)
         if (core->live_snapshots[i] >= first && core->live_snapshots[i] < last)
             last = core->live_snapshots[i];
     return last;
 }
 
-/* One record, in the group that it begins or goes on with. */
-static int follow_record(struct core *core, struct replica *replica,
-                         const struct log_record *record, struct qs_txn **group)
-{
-    const void *payload = record + 1;
-    size_t size = record->size - sizeof *record;
-    if (record->kind == LOG_TAKEN)
-        return qs_replica_take(replica, payload, size);
-    if (record->kind != LOG_TXN)
-        return 0;
-    int rc = *group == NULL ? begin_group(core, replica, group) : 0;
-    if (rc != 0)
-        return rc;
-    (*group)->id = record->txn;
-    qs_writer_next((*group)->writer, record->txn);
-    return qs_txn_replay(*group, payload, size);
-}
-
-/* Does the next records again: transactions, as one, or a record that is none. QS_E_NOTFOUND: there are none. */
-static int follow_group(struct core *core, struct replica *replica, uint64_t limit)
+/* The next transaction's record; what others stand before it are passed over, and runs noted. */
+static int next_txn(struct replica *replica, uint64_t limit, const struct log_record **record)
 {
     struct log *log = &replica->log;
-    struct log_end begun = log->end, before;
-    const struct log_record *record;
-    struct qs_txn *group = NULL;
-    txnid_t last = 0;
-    int rc;
-    do {
-        before = log->end;
-        rc = qs_log_next(log, limit, &record);
-        if (rc != 0 || (group != NULL && record->kind != LOG_TXN)) {
-            log->end = before; /* not there, or the next time */
+    struct log_end before = log->end;
+    int rc = qs_log_next(log, limit, record);
+    while (rc == 0 && (*record)->kind != LOG_TXN) {
+        if ((*record)->kind == LOG_TAKEN)
+            rc = qs_replica_take(replica, *record + 1, (*record)->size - sizeof **record);
+        if (rc != 0)
             break;
-        }
-        if (group == NULL && record->kind == LOG_TXN)
-            last = last_of_group(core, record->txn);
-        rc = follow_record(core, replica, record, &group);
-    } while (rc == 0 && log->end.position < limit && log->end.txn < last &&
-             log->end.position - begun.position < GROUP_BYTES_MAX);
-    if (group != NULL)
-        rc = end_group(core, group, rc == QS_E_NOTFOUND ? 0 : rc);
+        before = log->end;
+        rc = qs_log_next(log, limit, record);
+    }
     if (rc != 0)
-        log->end = begun;
+        log->end = before;
+    return rc;
+}
+
+/* Does the records from `record` on again, up to transaction `last`, as changes of one transaction. */
+static int replay_batch(struct qs_txn *txn, struct replica *replica, uint64_t limit,
+                        const struct log_record *record, txnid_t last)
+{
+    int rc = qs_txn_replay(txn, record);
+    while (rc == 0 && txn->id < last) {
+        rc = next_txn(replica, limit, &record);
+        if (rc == QS_E_NOTFOUND)
+            return 0;
+        if (rc == 0)
+            rc = qs_txn_replay(txn, record);
+    }
+    return rc;
+}
+
+/* The next transactions of the log are done again in the replica; under follow_lock. */
+static int apply(struct core *core, struct replica *replica, uint64_t limit)
+{
+    struct publication publication = {.place = NULL};
+    const struct log_record *record;
+    struct log_end before = replica->log.end;
+    size_t taken = replica->latest.taken_count;
+    int rc = next_txn(replica, limit, &record);
+    if (rc != 0)
+        return rc;
+    struct qs_txn *txn = qs_zeroed(sizeof *txn);
+    rc = txn != NULL ? qs_core_begin_writer(core, txn, replica, UINT64_MAX) : ENOMEM;
+    if (rc == 0) {
+        /* What is in use is known from the log, and what is free does not matter here. */
+        txn->writer->space = NULL;
+        rc = replay_batch(txn, replica, limit, record, batch_end(core, record->txn));
+    }
+    if (rc == 0)
+        rc = qs_txn_flush_catalog(txn);
+    if (rc == 0)
+        rc = qs_publish_prepare(&publication, txn);
+    if (rc == 0) {
+        qs_publish_own(&publication, txn, qs_core_live(core));
+    } else { /* all of it once more, another time */
+        replica->log.end = before;
+        replica->latest.taken_count = taken;
+    }
+    qs_publish_free(&publication);
+    if (txn != NULL)
+        qs_txn_close(txn);
+    free(txn);
     return rc;
 }
 
@@ -133,15 +125,16 @@ int qs_core_follow_log(struct core *core, struct replica *replica, uint64_t limi
 {
     int rc = 0;
     pthread_mutex_lock(&core->follow_lock);
-    struct log *log = &replica->log;
+    const struct log *log = &replica->log;
     if (log->end.position < limit)
         qs_core_scan(core);
     while (rc == 0 && log->end.position < limit) {
-        rc = follow_group(core, replica, limit);
+        rc = apply(core, replica, limit);
         qs_core_free_unlinked(core, replica); /* by F1 no writer is using the pool now */
     }
+    /* A record of another kind may be the last before the limit. */
     if (rc == QS_E_NOTFOUND)
-        rc = limit == UINT64_MAX ? 0 : QS_CORRUPT();
+        rc = limit == UINT64_MAX || log->end.position == limit ? 0 : QS_CORRUPT();
     pthread_mutex_unlock(&core->follow_lock);
     return rc;
 }

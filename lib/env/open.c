@@ -101,6 +101,7 @@ static int start(struct core *core, const struct qs_options *options, struct met
     struct data_identity identity = {
         core->device, core->inode, {meta->file_id[0], meta->file_id[1]}};
     struct replica *replica;
+    uint64_t sound = 0;
     int rc = qs_lockfile_bind(core->lockfile, first, &identity);
     /* What a writer has put into the other meta page may not be durable, nor published, yet. */
     if (rc == 0 && !first)
@@ -108,11 +109,12 @@ static int start(struct core *core, const struct qs_options *options, struct met
     if (rc == 0)
         rc = reserve_map(core, options, meta);
     if (rc == 0 && first)
-        rc = qs_recover(core, meta);
+        rc = qs_recover(core, meta, &sound);
     if (rc == 0)
         rc = qs_replica_open(core->store, meta, NULL, &replica);
     if (rc != 0)
         return rc;
+    replica->log.sound = sound;
     core->replicas = replica;
     atomic_init(&core->current, replica);
     return 0;

@@ -9,8 +9,9 @@
 int qs_open_files(const struct qs_options *options, struct core **core);
 
 /* The first opener's: sets the shared positions from meta page and log, making durable what it lets others
- * see. QS_E_CORRUPTED (something durable is missing), ENOMEM, errno of writing and flushing. */
-int qs_recover(struct core *core, const struct meta *meta);
+ * see. Records before position *sound need not be verified again.
+ * QS_E_CORRUPTED (something durable is missing), ENOMEM, errno of writing and flushing. */
+int qs_recover(struct core *core, const struct meta *meta, uint64_t *sound);
 
 /* Gives a core that was opened read-only a descriptor that writes. */
 int qs_open_writable(struct core *core, const struct qs_options *options);

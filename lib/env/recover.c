@@ -30,12 +30,27 @@ static int open_log(struct recovery *r, const struct meta *meta)
     return qs_log_open(&r->log, &meta->log, meta->checkpoint, meta->txn);
 }
 
+/* A log that was left empty: its seal is read without mapping the segment, for all it costs to open. */
+static bool find_seal(struct recovery *r)
+{
+    const struct log_segment *segment = qs_log_tail(&r->log);
+    struct log_record bytes[2];
+    return segment != NULL &&
+           qs_store_read(r->core->store, qs_log_offset(segment, r->log.anchor), bytes,
+                         sizeof bytes) == 0 &&
+           qs_log_next_seal(&r->log, bytes);
+}
+
 /* The first look: how far the chain goes, and how much of it was durable. */
 static int find_end(struct recovery *r)
 {
     const struct log_record *record;
     int rc;
     r->attested = r->log.anchor;
+    if (find_seal(r)) {
+        r->end = r->log.end;
+        return 0;
+    }
     r->end = r->log.end;
     while ((rc = qs_log_next(&r->log, UINT64_MAX, &record)) == 0) {
         if (record->durable > r->attested && record->durable <= r->log.end.position)
@@ -62,8 +77,15 @@ static int values_are_there(struct store *store, const struct log_record *record
     return rc == QS_E_NOTFOUND ? 0 : rc;
 }
 
-/* The second look: records that nobody says were durable are checked for what they refer to; what is
- * accepted of them is written again. */
+/* Whether all of it is known to be durable: only a seal may not be, which says nothing else. */
+static bool is_durable(const struct recovery *r)
+{
+    return r->end.position == r->attested ||
+           (r->log.sealed && r->end.position == r->attested + sizeof(struct log_record));
+}
+
+/* The second look, at what the first has found sound: records that nobody says were durable are checked
+ * for what they refer to; what is accepted of them is written again. */
 static int accept_tail(struct recovery *r)
 {
     const struct log_record *record;
@@ -94,8 +116,7 @@ static int settle(struct recovery *r, const struct meta *meta)
     struct store *store = r->core->store;
     struct lock_header *header = qs_lockfile_header(r->core->lockfile);
     struct meta again = *meta;
-    bool known = r->end.position == r->attested ||
-                 (r->log.sealed && r->end.position == r->attested + sizeof(struct log_record));
+    bool known = is_durable(r);
     int rc = 0;
     if (!known && !store->read_only) {
         rc = qs_meta_write(store, &again);
@@ -116,7 +137,7 @@ static int settle(struct recovery *r, const struct meta *meta)
     return 0;
 }
 
-int qs_recover(struct core *core, const struct meta *meta)
+int qs_recover(struct core *core, const struct meta *meta, uint64_t *sound)
 {
     struct recovery r = {.core = core};
     int rc = qs_group_init(qs_lockfile_header(core->lockfile));
@@ -124,13 +145,15 @@ int qs_recover(struct core *core, const struct meta *meta)
         rc = open_log(&r, meta);
     if (rc == 0)
         rc = find_end(&r);
-    if (rc == 0 && r.end.position > r.attested) {
+    if (rc == 0 && !is_durable(&r)) {
         rc = open_log(&r, meta);
+        r.log.sound = r.end.position;
         if (rc == 0)
             rc = accept_tail(&r);
     }
     if (rc == 0)
         rc = settle(&r, meta);
+    *sound = r.end.position;
     qs_log_close(&r.log);
     return rc;
 }

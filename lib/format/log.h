@@ -3,7 +3,7 @@
  * The log is a chain of records in segments, which are page runs. A position counts the bytes of all
  * records ever written; it only grows. The meta page says where the log of its checkpoint begins
  * (struct log_anchor); a LOG_LINK record says in which segment it goes on, and is a segment's last.
- * Segments are filled with zeros before they are used.
+ * Segments are filled with zeros before they are used, but for what their first record covers.
  *
  *      segment (page run)                                      next segment
  *      +-----------+-----------+-----+------+--------+         +-----------+----

@@ -79,7 +79,7 @@ int qs_log_link(struct log *log, const struct qs_io_ops *io, struct qs_io_file *
         rc = put_record(log, io, file, &bytes.record);
     if (rc == 0)
         log->segment[log->end.segments++] =
-            (struct log_segment){pgno, pages, log->checkpoint, log->end.position, 0};
+            (struct log_segment){pgno, pages, log->checkpoint, log->end.position, 0, NULL};
     return rc;
 }
 

@@ -16,11 +16,12 @@ struct store;
 
 /* One page run of the log, and what part of it is used. */
 struct log_segment {
-    uint64_t pgno;     /* first page */
-    uint64_t pages;    /* length */
-    uint64_t born;     /* checkpoint in whose time it was first used */
-    uint64_t position; /* of its first record in this log */
-    uint64_t offset;   /* of that record, bytes from the start of the segment */
+    uint64_t pgno;        /* first page */
+    uint64_t pages;       /* length */
+    uint64_t born;        /* checkpoint in whose time it was first used */
+    uint64_t position;    /* of its first record in this log */
+    uint64_t offset;      /* of that record, bytes from the start of the segment */
+    const uint8_t *bytes; /* the segment in memory; NULL: not asked for yet */
 };
 
 /* Where a log ends: what a failed append is undone by. */
@@ -36,6 +37,7 @@ struct log {
     size_t capacity;             /* room in `segment` */
     uint64_t anchor;             /* position it begins at */
     uint64_t checkpoint;         /* number of the checkpoint it follows */
+    uint64_t sound;              /* records before this position need not be verified again */
     struct log_end end;
     bool salted;     /* `salt` has been drawn */
     uint8_t salt[3]; /* of the records written (struct log_record) */
@@ -66,6 +68,10 @@ static inline uint64_t qs_log_offset(const struct log_segment *segment, uint64_t
 /* The next record, any but LOG_LINK; links are followed on the way, and `end` moves behind it. At
  * position `limit` the log ends. QS_E_NOTFOUND: no record that verifies stands there. ENOMEM. */
 int qs_log_next(struct log *log, uint64_t limit, const struct log_record **record);
+
+/* The same where the log ends with a seal that stands next; `bytes` is a copy of the file from the end on.
+ * False: look with qs_log_next(). */
+bool qs_log_next_seal(struct log *log, const struct log_record bytes[2]);
 
 /* Whether a record stands anywhere behind the end, in the last segment, that says that more than what
  * lies before the end was durable: then what is missing was lost. */

@@ -15,6 +15,7 @@ int qs_log_open(struct log *log, const struct log_anchor *anchor, uint64_t check
 {
     log->anchor = anchor->position;
     log->checkpoint = checkpoint;
+    log->sound = anchor->position;
     log->sealed = false;
     log->end = (struct log_end){anchor->position, anchor->seed, txn, 0};
     if (anchor->pages == 0)
@@ -22,8 +23,8 @@ int qs_log_open(struct log *log, const struct log_anchor *anchor, uint64_t check
     int rc = qs_vector_reserve((void **)&log->segment, &log->capacity, 1, sizeof *log->segment);
     if (rc != 0)
         return rc;
-    log->segment[0] = (struct log_segment){anchor->pgno, anchor->pages, anchor->born,
-                                           anchor->position, anchor->offset};
+    log->segment[0] = (struct log_segment){anchor->pgno,     anchor->pages,  anchor->born,
+                                           anchor->position, anchor->offset, NULL};
     log->end.segments = 1;
     return 0;
 }
@@ -39,22 +40,27 @@ void qs_log_close(struct log *log)
 /* Bytes of the last segment from position `at` on; NULL when there are none. */
 static const uint8_t *rest(const struct log *log, uint64_t at, uint64_t *size)
 {
-    const struct log_segment *s = qs_log_tail(log);
-    if (s == NULL)
+    if (log->end.segments == 0)
         return NULL;
+    struct log_segment *s = &log->segment[log->end.segments - 1];
     uint64_t used = s->offset + (at - s->position), bytes = s->pages << QS_PAGE_SHIFT;
     if (used > bytes || bytes - used < sizeof(struct log_record))
         return NULL;
-    const uint8_t *run = log->run(log->store, s->pgno, s->pages);
+    if (s->bytes == NULL)
+        s->bytes = log->run(log->store, s->pgno, s->pages);
     *size = bytes - used;
-    return run != NULL ? run + used : NULL;
+    return s->bytes != NULL ? s->bytes + used : NULL;
 }
 
-static bool is_sound(const struct log_record *record, uint64_t position, uint64_t room)
+/* Whether a record of position `position` stands there; what lies before `sound` is known to be one. */
+static bool is_sound(const struct log_record *record, uint64_t position, uint64_t room,
+                     uint64_t sound)
 {
     if (record->position != position || record->size < sizeof *record || record->size > room ||
         record->size % LOG_ALIGN != 0)
         return false;
+    if (position < sound)
+        return true;
     size_t covered = record->size - sizeof record->checksum;
     return record->checksum == qs_hash64(0, &record->previous, covered);
 }
@@ -88,8 +94,27 @@ static int follow_link(struct log *log, const struct log_record *record)
         return rc;
     /* It may have been linked before the checkpoint that this log follows, but not before its first was. */
     log->segment[log->end.segments++] = (struct log_segment){
-        link.pgno, link.pages, log->segment[0].born, log->end.position + record->size, 0};
+        link.pgno, link.pages, log->segment[0].born, log->end.position + record->size, 0, NULL};
     return 0;
+}
+
+static void take(struct log *log, const struct log_record *record)
+{
+    log->end.position += record->size;
+    log->end.checksum = record->checksum;
+    log->end.txn = record->txn;
+    log->sealed = record->kind == LOG_SEAL;
+}
+
+bool qs_log_next_seal(struct log *log, const struct log_record bytes[2])
+{
+    const struct log_record *seal = &bytes[0], *behind = &bytes[1];
+    if (seal->kind != LOG_SEAL || seal->size != sizeof *seal ||
+        !is_sound(seal, log->end.position, sizeof *seal, 0) || !follows(log, seal) ||
+        (behind->position == seal->position + sizeof *seal && behind->previous == seal->checksum))
+        return false;
+    take(log, seal);
+    return true;
 }
 
 int qs_log_next(struct log *log, uint64_t limit, const struct log_record **out)
@@ -100,17 +125,15 @@ int qs_log_next(struct log *log, uint64_t limit, const struct log_record **out)
             return QS_E_NOTFOUND;
         const uint8_t *bytes = rest(log, log->end.position, &room);
         const struct log_record *record = (const struct log_record *)(const void *)bytes;
-        if (record == NULL || !is_sound(record, log->end.position, room) || !follows(log, record))
+        if (record == NULL || !is_sound(record, log->end.position, room, log->sound) ||
+            !follows(log, record))
             return QS_E_NOTFOUND;
         if (record->kind == LOG_LINK) {
             int rc = follow_link(log, record);
             if (rc != 0)
                 return rc;
         }
-        log->end.position += record->size;
-        log->end.checksum = record->checksum;
-        log->end.txn = record->txn;
-        log->sealed = record->kind == LOG_SEAL;
+        take(log, record);
         if (record->kind != LOG_LINK) {
             *out = record;
             return 0;
@@ -126,7 +149,7 @@ bool qs_log_lost(const struct log *log)
          bytes += LOG_ALIGN, at += LOG_ALIGN, room -= LOG_ALIGN) {
         const struct log_record *record = (const struct log_record *)(const void *)bytes;
         if (record->position == at && record->durable > log->end.position &&
-            is_sound(record, at, room))
+            is_sound(record, at, room, 0))
             return true;
     }
     return false;

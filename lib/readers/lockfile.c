@@ -8,10 +8,6 @@
  * Locks:      fcntl bytes 1, then 0, tried and never waited for in the kernel (open only).
  * Source:     own; the role of byte 0 is LMDB's observable protocol.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* fallocate() */
-#endif
-
 #include "readers/lockfile.h"
 #include "readers/internal.h"
 #include "base/error.h"
@@ -71,18 +67,18 @@ static int enter(int fd, bool *first)
     return rc;
 }
 
-/* True while `path` still names the file that `fd` is open on. */
-static bool is_same_file(int fd, const char *path)
+/* True while `path` still names the file that `fd` is open on, of which *opened then tells. */
+static bool is_same_file(int fd, const char *path, struct stat *opened)
 {
-    struct stat opened, named;
+    struct stat named;
 
-    return fstat(fd, &opened) == 0 && stat(path, &named) == 0 && opened.st_dev == named.st_dev &&
-           opened.st_ino == named.st_ino;
+    return fstat(fd, opened) == 0 && stat(path, &named) == 0 && opened->st_dev == named.st_dev &&
+           opened->st_ino == named.st_ino;
 }
 
 /* Opens the file and takes the locks of an opener. Starts over when the file was deleted or
  * replaced before we had them: then the locks are on a file that no later opener will see. */
-static int open_locked(const char *path, mode_t mode, int *opened, bool *first)
+static int open_locked(const char *path, mode_t mode, int *opened, bool *first, struct stat *st)
 {
     struct patience patience = {0, 20000};
     int fd, rc;
@@ -96,7 +92,7 @@ static int open_locked(const char *path, mode_t mode, int *opened, bool *first)
             if (rc != 0)
                 break;
         }
-        if (rc == 0 && is_same_file(fd, path))
+        if (rc == 0 && is_same_file(fd, path, st))
             break;
         close(fd);
         if (rc != 0)
@@ -120,20 +116,23 @@ static unsigned slots_in(off_t size_bytes)
     return count < SLOTS_MAX ? (unsigned)count : SLOTS_MAX;
 }
 
-/* Gives the file room for the slots and, where the file system can, blocks behind every byte: a
- * store to a hole on a full disk would be a SIGBUS. */
+/* Gives the file room for the slots, and space behind every byte of them: a store to a hole on a full disk
+ * would be a SIGBUS. Written, not allocated: that is cheaper, most of all when the file is deleted soon. */
 static int grow(int fd, const struct stat *st, off_t size_bytes)
 {
+    static const char zeros[16384];
+    off_t at = 0;
+
     if ((off_t)st->st_blocks * 512 >= size_bytes && st->st_size >= size_bytes)
         return 0;
-    while (fallocate(fd, 0, 0, size_bytes) != 0) {
-        if (errno == EOPNOTSUPP || errno == ENOSYS)
-            break;
-        if (errno != EINTR)
+    while (at < size_bytes) {
+        off_t left = size_bytes - at;
+        ssize_t n = pwrite(fd, zeros, left < (off_t)sizeof zeros ? (size_t)left : sizeof zeros, at);
+        if (n < 0 && errno != EINTR)
             return errno;
+        if (n > 0)
+            at += n;
     }
-    if (st->st_size < size_bytes && ftruncate(fd, size_bytes) != 0)
-        return errno;
     return 0;
 }
 
@@ -143,15 +142,13 @@ static off_t file_bytes(unsigned slots)
 }
 
 /* Decides how many slots there are, sees to the file's size, and maps it. */
-static int map_file(struct lockfile *lockfile, bool first, unsigned max_readers)
+static int map_file(struct lockfile *lockfile, const struct stat *st, bool first,
+                    unsigned max_readers)
 {
-    struct stat st;
     void *map;
     int rc;
 
-    if (fstat(lockfile->fd, &st) != 0)
-        return errno;
-    lockfile->slots_count = slots_in(st.st_size);
+    lockfile->slots_count = slots_in(st->st_size);
     if (first && lockfile->slots_count < max_readers)
         lockfile->slots_count = max_readers < SLOTS_MAX ? max_readers : SLOTS_MAX;
     if (first && lockfile->slots_count == 0)
@@ -160,7 +157,7 @@ static int map_file(struct lockfile *lockfile, bool first, unsigned max_readers)
         return QS_E_INVALID;
     lockfile->map_bytes = (size_t)file_bytes(lockfile->slots_count);
     if (first) {
-        rc = grow(lockfile->fd, &st, (off_t)lockfile->map_bytes);
+        rc = grow(lockfile->fd, st, (off_t)lockfile->map_bytes);
         if (rc != 0)
             return rc;
     }
@@ -228,15 +225,16 @@ int qs_lockfile_open(const char *path, mode_t mode, unsigned max_readers,
                      struct lockfile **lockfile, bool *first)
 {
     struct lockfile *made = calloc(1, sizeof *made);
+    struct stat st;
     int rc;
 
     if (made == NULL)
         return ENOMEM;
     made->pid = getpid();
-    rc = open_locked(path, mode, &made->fd, first);
+    rc = open_locked(path, mode, &made->fd, first, &st);
     if (rc != 0)
         goto err_after_alloc;
-    rc = map_file(made, *first, max_readers);
+    rc = map_file(made, &st, *first, max_readers);
     if (rc != 0)
         goto err_after_open;
     QS_HOOK("lockfile.mapped");

@@ -25,23 +25,37 @@ static uint64_t levels_capacity(unsigned levels)
     return levels == 0 ? 0 : child_span(levels);
 }
 
-static int node_read(struct store *store, uint64_t pgno, unsigned level,
-                     const struct array_node **out)
+/* What is said of a node in bytes from the file. */
+static int node_check(const struct array_node *node, unsigned level)
 {
-    const struct array_node *node = qs_store_page(store, pgno);
-    if (node == NULL || pgno < META_PAGES)
-        return QS_CORRUPT();
     if (node->header.kind != PAGE_ARRAY || node->header.level != level)
         return QS_CORRUPT();
     if (node->header.checksum !=
         qs_crc32c(0, &node->header.kind, QS_PAGE_BYTES - sizeof node->header.checksum))
         return QS_CORRUPT();
-    *out = node;
     return 0;
 }
 
-int qs_array_leaf(struct store *store, const struct array_root *root, uint64_t leaf,
-                  const uint64_t **words)
+static int node_read(struct store *store, uint64_t pgno, unsigned level,
+                     const struct array_node **out)
+{
+    *out = qs_store_page(store, pgno);
+    return *out != NULL && pgno >= META_PAGES ? node_check(*out, level) : QS_CORRUPT();
+}
+
+static int node_copy(struct store *store, uint64_t pgno, unsigned level, struct array_node *node)
+{
+    if (pgno < META_PAGES || pgno > INT64_MAX >> QS_PAGE_SHIFT)
+        return QS_CORRUPT();
+    int rc = qs_store_read(store, pgno << QS_PAGE_SHIFT, node, sizeof *node);
+    if (rc == QS_E_NOTFOUND)
+        return QS_CORRUPT();
+    return rc == 0 ? node_check(node, level) : rc;
+}
+
+/* `copy` NULL: through the map. */
+static int find_leaf(struct store *store, const struct array_root *root, uint64_t leaf,
+                     struct array_node *copy, const uint64_t **words)
 {
     *words = NULL;
     if (root->levels > ARRAY_LEVELS_MAX)
@@ -50,10 +64,11 @@ int qs_array_leaf(struct store *store, const struct array_root *root, uint64_t l
         return 0;
     uint64_t pgno = root->pgno;
     for (unsigned level = root->levels; level-- > 0;) {
-        const struct array_node *node;
+        const struct array_node *node = copy;
         if (pgno == 0)
             return 0;
-        int rc = node_read(store, pgno, level, &node);
+        int rc = copy != NULL ? node_copy(store, pgno, level, copy)
+                              : node_read(store, pgno, level, &node);
         if (rc != 0)
             return rc;
         if (level == 0)
@@ -62,6 +77,18 @@ int qs_array_leaf(struct store *store, const struct array_root *root, uint64_t l
             pgno = node->word[leaf / child_span(level) % ARRAY_FANOUT];
     }
     return 0;
+}
+
+int qs_array_leaf(struct store *store, const struct array_root *root, uint64_t leaf,
+                  const uint64_t **words)
+{
+    return find_leaf(store, root, leaf, NULL, words);
+}
+
+int qs_array_read(struct store *store, const struct array_root *root, uint64_t leaf,
+                  struct array_node *node, const uint64_t **words)
+{
+    return find_leaf(store, root, leaf, node, words);
 }
 
 /* One node of an update under way. */

@@ -15,6 +15,11 @@
 int qs_array_leaf(struct store *store, const struct array_root *root, uint64_t leaf,
                   const uint64_t **words);
 
+/* The same, read into *node, where the words then are: who needs few leaves once saves mapping their
+ * pages, and those of the nodes above. errno of reading. */
+int qs_array_read(struct store *store, const struct array_root *root, uint64_t leaf,
+                  struct array_node *node, const uint64_t **words);
+
 /* What an update needs from outside. */
 struct array_update {
     struct batch *batch; /* takes the new nodes */

@@ -33,22 +33,6 @@ static enum meta_state classify(const struct meta *meta)
     return META_VALID;
 }
 
-static int read_all(int fd, void *buffer, size_t size)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t n = pread(fd, (char *)buffer + done, size - done, (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno;
-        if (n == 0)
-            return EIO;
-        done += (size_t)n;
-    }
-    return 0;
-}
-
 static bool all_zero(const void *bytes, size_t size)
 {
     const uint8_t *b = bytes;
@@ -78,9 +62,9 @@ static int read_once(struct store *store, struct meta *meta, bool *fresh)
         return 0;
     if (st.st_size < (off_t)sizeof pages)
         return QS_E_INVALID;
-    int rc = read_all(store->fd, pages, sizeof pages);
+    int rc = qs_store_read(store, 0, pages, sizeof pages);
     if (rc != 0)
-        return rc;
+        return rc == QS_E_NOTFOUND ? EIO : rc;
     /* A creation that a power cut undid. With anything behind it, it is damage. */
     *fresh = st.st_size == (off_t)sizeof pages && all_zero(pages, sizeof pages);
     if (*fresh)
@@ -94,6 +78,7 @@ static int read_once(struct store *store, struct meta *meta, bool *fresh)
     if (fstat(store->fd, &st) != 0)
         return errno;
     uint64_t file_pages = ((uint64_t)st.st_size + QS_PAGE_BYTES - 1) >> QS_PAGE_SHIFT;
+    atomic_store_explicit(&store->file_pages, file_pages, memory_order_relaxed);
     return meta->high_water > file_pages ? QS_CORRUPT() : 0;
 }
 
@@ -109,9 +94,9 @@ int qs_meta_read(struct store *store, struct meta *meta, bool *fresh)
 int qs_meta_read_number(struct store *store, uint64_t number, struct meta *meta)
 {
     struct meta pages[META_PAGES];
-    int rc = read_all(store->fd, pages, sizeof pages);
+    int rc = qs_store_read(store, 0, pages, sizeof pages);
     if (rc != 0)
-        return rc;
+        return rc == QS_E_NOTFOUND ? EIO : rc;
     const struct meta *page = &pages[number % META_PAGES];
     if (classify(page) != META_VALID || page->checkpoint != number)
         return QS_E_NOTFOUND;

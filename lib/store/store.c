@@ -8,6 +8,8 @@
  */
 #include "store/store.h"
 
+#include "base/error.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,11 +20,11 @@
 
 /* A descriptor of the same file with an open file description of its own; where the system has no such
  * door, with the same one. */
-static int open_again(int fd, bool read_only)
+static int open_again(int fd)
 {
     char path[32];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    int own = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    int own = open(path, O_RDWR | O_CLOEXEC);
     return own >= 0 ? own : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
@@ -38,17 +40,19 @@ int qs_store_open(int fd, const struct qs_io_ops *io, bool read_only, bool rando
     store->fd = fd;
     store->read_only = read_only;
     store->random_access = random_access;
-    int own = open_again(fd, read_only);
-    int rc = own >= 0 ? store->io->attach(own, &store->file) : errno;
-    if (rc == 0)
-        pthread_mutex_init(&store->map_lock, NULL);
-    if (rc != 0) {
-        if (own >= 0)
+    int rc = 0;
+    if (!read_only) {
+        int own = open_again(fd);
+        rc = own >= 0 ? store->io->attach(own, &store->file) : errno;
+        if (rc != 0 && own >= 0)
             close(own);
+    }
+    if (rc != 0) {
         close(fd);
         free(store);
         return rc;
     }
+    pthread_mutex_init(&store->map_lock, NULL);
     *out = store;
     return 0;
 }
@@ -66,9 +70,8 @@ void qs_store_close(struct store *store)
     }
     free(store->images);
     pthread_mutex_destroy(&store->map_lock);
-    store->io->close(store->file);
-    if (store->first_file != NULL)
-        store->io->close(store->first_file);
+    if (store->file != NULL)
+        store->io->close(store->file);
     close(store->fd);
     free(store);
 }
@@ -81,7 +84,6 @@ int qs_store_make_writable(struct store *store, int fd)
         close(fd);
         return rc;
     }
-    store->first_file = store->file;
     store->file = file;
     store->read_only = false;
     return 0;
@@ -157,4 +159,20 @@ const uint8_t *qs_store_run(struct store *store, uint64_t pgno, uint64_t pages)
         qs_store_map_reserve(store, pgno + pages) != 0 || !qs_store_reaches(store, pgno, pages))
         return NULL;
     return qs_store_map(store)->base + (pgno << QS_PAGE_SHIFT);
+}
+
+int qs_store_read(struct store *store, uint64_t offset, void *bytes, size_t size)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t n = pread(store->fd, (char *)bytes + done, size - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno;
+        if (n == 0)
+            return QS_E_NOTFOUND;
+        done += (size_t)n;
+    }
+    return 0;
 }

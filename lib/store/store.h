@@ -1,7 +1,7 @@
 /* store.h - the data file: its descriptor, its map, its meta pages.
  *
  * One struct store a file and process. Threads: qs_store_map(), qs_store_map_reserve(),
- * qs_store_reaches() and reading meta pages from any thread; everything else under the writer mutex or
+ * qs_store_reaches(), qs_store_read() and reading meta pages from any thread; everything else under the writer mutex or
  * at open and close.
  */
 #ifndef QS_STORE_STORE_H
@@ -23,8 +23,8 @@ struct file_map {
 
 struct store {
     const struct qs_io_ops *io;     /* immutable */
-    struct qs_io_file *file;        /* what is written through, by a descriptor of its own */
-    struct qs_io_file *first_file;  /* what the store was opened with, when `file` came later */
+    struct qs_io_file *file;        /* what is written through, by a descriptor of its own; NULL while
+                                       the store is read-only */
     int fd;                         /* immutable: the descriptor it was opened with; users get it */
     bool read_only;                 /* until qs_store_make_writable() */
     bool random_access;             /* immutable: advise the kernel so */
@@ -64,6 +64,9 @@ const uint8_t *qs_store_run(struct store *store, uint64_t pgno, uint64_t pages);
 
 /* Page `pgno` through the newest map, NULL when the file has no such page. Not verified. */
 const void *qs_store_page(struct store *store, uint64_t pgno);
+
+/* Reads bytes of the file, not through the map: QS_E_NOTFOUND when it has fewer, errno. */
+int qs_store_read(struct store *store, uint64_t offset, void *bytes, size_t size);
 
 /* Reads both meta pages and takes the newest valid one. *fresh: the file is empty (or two pages
  * of zeros: its creation was cut short) and `meta` was not filled. QS_E_INVALID, QS_E_VERSION_MISMATCH,

@@ -47,10 +47,10 @@ static int remember_run(struct writer *w, uint64_t pgno, uint64_t pages)
     return rc;
 }
 
-/* Takes a run off the list of those this level allocated; true when it was on it. */
+/* Takes a run off the list of those this level allocated and no record refers to; true when it was on it. */
 static bool forget_run(struct writer *w, uint64_t pgno)
 {
-    for (size_t i = w->allocated_count; i-- > w->allocated_before;) {
+    for (size_t i = w->allocated_count; i-- > w->allocated_kept;) {
         if (w->allocated[i].pgno != pgno)
             continue;
         w->allocated[i] = w->allocated[--w->allocated_count];

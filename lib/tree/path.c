@@ -14,7 +14,9 @@ int qs_path_page(const struct view *view, pageid_t pid, unsigned level, enum pag
     if (rc != 0)
         return rc;
     const struct page *page = image->base;
-    if (level == 0)
+    if (level == 0 && leaf_kind == PAGE_FIXED)
+        qs_fixed_prefetch(page);
+    else if (level == 0)
         qs_page_prefetch(page);
     bool right = level == 0 ? page->kind == leaf_kind
                             : page->kind == PAGE_INNER && page->level == level && page->count > 0;

@@ -38,12 +38,6 @@ void qs_writer_init(struct writer *w, struct map *map, struct store *store, stru
                             .root = map->root};
 }
 
-void qs_writer_next(struct writer *w, txnid_t txn)
-{
-    w->txn = txn;
-    w->allocated_before = w->allocated_count;
-}
-
 void qs_writer_free(struct writer *w)
 {
     qs_own_free(&w->own);
@@ -56,6 +50,12 @@ void qs_writer_free(struct writer *w)
     w->released = NULL;
     w->allocated = NULL;
     w->reserve.bytes = w->reserve.spent = NULL;
+}
+
+void qs_writer_committed(struct writer *w, txnid_t txn)
+{
+    w->txn = txn;
+    w->allocated_kept = w->allocated_count;
 }
 
 /* Where versions come from. */

@@ -49,8 +49,9 @@ struct writer {
     struct pending_run *allocated; /* runs of large values this level allocated and has not freed */
     size_t allocated_count;
     size_t allocated_capacity;
-    size_t allocated_before; /* the first of them are earlier transactions' (qs_writer_next()) */
-    bool gave_back;          /* a run that it allocated has been freed again */
+    size_t
+        allocated_kept; /* the first of them: a record of the log refers to them already (replay) */
+    bool gave_back;     /* a run that it allocated has been freed again */
 
     struct reserve reserve;
     bool changed; /* something visible changed */
@@ -81,9 +82,8 @@ void qs_writer_init(struct writer *writer, struct map *map, struct store *store,
                     struct space *space, const struct writer_base *base);
 void qs_writer_free(struct writer *writer);
 
-/* Goes on with the next transaction, number `txn`, of several that will be linked as one. The runs of those
- * before are not this one's to free: there may be readers who see them. */
-void qs_writer_next(struct writer *writer, txnid_t txn);
+/* What was done so far is a transaction of the log, `txn`, done again; what follows will be the next. */
+void qs_writer_committed(struct writer *writer, txnid_t txn);
 
 /* A nested level: starts from the parent's state, with own versions over the parent's. */
 void qs_writer_init_child(struct writer *child, const struct writer *parent);

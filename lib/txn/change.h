@@ -15,8 +15,9 @@ int qs_txn_delete(struct qs_txn *txn, const struct qs_tree *tree, const struct d
  * begins, before a commit. */
 int qs_txn_settle(struct qs_txn *txn);
 
-/* Does the operations of a log record. QS_E_CORRUPTED when they make no sense; the transaction is to be
- * dropped after any failure. */
-int qs_txn_replay(struct qs_txn *txn, const void *operations, size_t size);
+/* Does the operations of a LOG_TXN record again. The transaction then bears its number, and stands for it
+ * and those that were done again in it before. QS_E_CORRUPTED when they make no sense; the transaction is
+ * to be dropped after any failure. */
+int qs_txn_replay(struct qs_txn *txn, const struct log_record *record);
 
 #endif

@@ -199,6 +199,15 @@ static int get(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *valu
     return rc == 0 ? hand_out(cursor, key, value) : rc;
 }
 
+__attribute__((noinline)) static int get_anything(struct qs_cursor *cursor, struct qs_val *key,
+                                                  struct qs_val *value, enum qs_cursor_op op)
+{
+    int rc = get(cursor, key, value, op);
+    /* Whatever was asked for, and with whatever result: a step forward steps from here on. */
+    cursor->at.deleted = false;
+    return rc;
+}
+
 int qs_cursor_get(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *value,
                   enum qs_cursor_op op)
 {
@@ -207,12 +216,15 @@ int qs_cursor_get(struct qs_cursor *cursor, struct qs_val *key, struct qs_val *v
         return QS_E_BAD_TXN;
     if (cursor->at.dup != NULL)
         return qs_dup_cursor_get(&cursor->at, key, value, op);
-    if ((op == QS_NEXT || op == QS_PREV) && qs_cursor_step(&cursor->at, op == QS_NEXT, &entry))
+    if ((op != QS_NEXT && op != QS_PREV) || !qs_cursor_step(&cursor->at, op == QS_NEXT, &entry))
+        return get_anything(cursor, key, value, op);
+    if (value != NULL && (entry.flags & ENTRY_LARGE) != 0)
         return hand_out_entry(cursor, &entry, key, value);
-    int rc = get(cursor, key, value, op);
-    /* Whatever was asked for, and with whatever result: a step forward steps from here on. */
-    cursor->at.deleted = false;
-    return rc;
+    if (value != NULL)
+        *value = (struct qs_val){entry.value_size, entry.value};
+    if (key != NULL)
+        *key = (struct qs_val){entry.key_size, entry.key};
+    return 0;
 }
 
 static int check_write(const struct qs_cursor *cursor)

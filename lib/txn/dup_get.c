@@ -216,22 +216,28 @@ static int get(struct cursor *c, struct qs_val *key, struct qs_val *value, enum 
     return EINVAL;
 }
 
-int qs_dup_cursor_get(struct cursor *c, struct qs_val *key, struct qs_val *value,
-                      enum qs_cursor_op op)
+/* Out of line, here and in cursors.c: the common case needs no registers saved. */
+__attribute__((noinline)) static int get_anything(struct cursor *c, struct qs_val *key,
+                                                  struct qs_val *value, enum qs_cursor_op op)
 {
-    struct dup_pos *d = c->dup;
-    struct qs_val stepped;
-    bool step = op == QS_NEXT || op == QS_PREV || op == QS_NEXT_DUP || op == QS_PREV_DUP;
-    if (step && qs_dup_step(c, op == QS_NEXT || op == QS_NEXT_DUP, &stepped)) {
-        if (key != NULL)
-            *key = (struct qs_val){d->key_size, d->key};
-        if (value != NULL)
-            *value = stepped;
-        return 0;
-    }
     int rc = qs_cursor_restore(c);
     if (rc == 0)
         rc = get(c, key, value, op);
     c->deleted = false;
     return rc;
+}
+
+int qs_dup_cursor_get(struct cursor *c, struct qs_val *key, struct qs_val *value,
+                      enum qs_cursor_op op)
+{
+    const struct dup_pos *d = c->dup;
+    struct qs_val stepped;
+    bool step = op == QS_NEXT || op == QS_PREV || op == QS_NEXT_DUP || op == QS_PREV_DUP;
+    if (!step || !qs_dup_step(c, op == QS_NEXT || op == QS_NEXT_DUP, &stepped))
+        return get_anything(c, key, value, op);
+    if (key != NULL)
+        *key = (struct qs_val){d->key_size, d->key};
+    if (value != NULL)
+        *value = stepped;
+    return 0;
 }

@@ -77,7 +77,8 @@ static int take_size(struct qs_txn *txn, const struct redo_op *op)
     if (op->value_size != sizeof size)
         return QS_CORRUPT();
     memcpy(&size, op->value, sizeof size);
-    txn->map_size_bytes = size;
+    if (size > txn->map_size_bytes)
+        txn->map_size_bytes = size;
     return 0;
 }
 
@@ -106,9 +107,10 @@ static int replay_one(struct qs_txn *txn, struct qs_tree **tree, const struct re
     }
 }
 
-int qs_txn_replay(struct qs_txn *txn, const void *operations, size_t size)
+int qs_txn_replay(struct qs_txn *txn, const struct log_record *record)
 {
-    const uint8_t *at = operations;
+    const uint8_t *at = (const uint8_t *)(record + 1);
+    size_t size = record->size - sizeof *record;
     struct qs_tree *tree = NULL;
     struct redo_op op;
     int rc;
@@ -117,5 +119,9 @@ int qs_txn_replay(struct qs_txn *txn, const void *operations, size_t size)
         if (rc != 0)
             return rc == ENOMEM ? rc : QS_CORRUPT();
     }
-    return rc == QS_E_NOTFOUND ? 0 : rc;
+    if (rc != QS_E_NOTFOUND)
+        return rc;
+    txn->id = record->txn;
+    qs_writer_committed(txn->writer, record->txn);
+    return 0;
 }
