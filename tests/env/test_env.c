@@ -91,11 +91,6 @@ static int flush_range(struct qs_io_file *file, uint64_t offset, uint64_t size)
     return flush(file);
 }
 
-static void write_out(struct qs_io_file *file, uint64_t offset, uint64_t size)
-{
-    qs_io_posix.write_out(file, offset, size);
-}
-
 static int truncate_file(struct qs_io_file *file, uint64_t size)
 {
     return fails(false) ? ENOSPC : qs_io_posix.truncate(file, size);
@@ -118,7 +113,6 @@ static const struct qs_io_ops failing_io = {
     .write = write_pieces,
     .flush = flush,
     .flush_range = flush_range,
-    .write_out = write_out,
     .truncate = truncate_file,
     .write_out = write_out,
     .punch = punch,
