@@ -25,7 +25,6 @@ static uint64_t overhead_pages(const struct meta *meta, uint64_t limit)
 static int claim_logged(struct core *core, const struct replica *replica)
 {
     const struct latest *latest = &replica->latest;
-    size_t claimed = core->space_runs + core->space_segments + core->space_taken;
     int rc = 0;
     for (; rc == 0 && core->space_runs < latest->runs_count; core->space_runs++) {
         const struct pending_run *run = &latest->runs[core->space_runs];
@@ -39,8 +38,6 @@ static int claim_logged(struct core *core, const struct replica *replica)
         const struct pending_run *run = &latest->taken[core->space_taken];
         rc = qs_space_claim(&core->space, run->pgno, run->pages);
     }
-    if (claimed != core->space_runs + core->space_segments + core->space_taken)
-        core->reclaimed.newest = 0; /* what was cut out of runs that wait is tidied up */
     return rc;
 }
 

@@ -325,6 +325,10 @@ static int cut_wait(struct space *space, size_t index, uint64_t pgno, uint64_t e
                                sizeof *space->wait);
     if (rc != 0)
         return rc;
+    if (before.pages == 0 && after.pages == 0) {
+        space->wait[index] = space->wait[--space->wait_count];
+        return 0;
+    }
     space->wait[index] = before.pages > 0 ? before : after;
     if (before.pages > 0 && after.pages > 0)
         space->wait[space->wait_count++] = after;
@@ -336,9 +340,9 @@ int qs_space_claim(struct space *space, uint64_t pgno, uint64_t count)
     uint64_t end = pgno + count, n, *words;
     if (pgno < META_PAGES || end < pgno)
         return QS_CORRUPT();
-    for (size_t i = 0; i < space->wait_count; i++) {
+    for (size_t i = space->wait_count; i-- > 0;) { /* downwards: one may take the place of another */
         const struct pending_run *run = &space->wait[i];
-        if (run->pages == 0 || run->pgno >= end || run->pgno + run->pages <= pgno)
+        if (run->pgno >= end || run->pgno + run->pages <= pgno)
             continue;
         int rc = cut_wait(space, i, pgno, end);
         if (rc != 0)

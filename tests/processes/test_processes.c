@@ -480,6 +480,8 @@ Test(processes, stopped_writer_resumes)
         for (;;)
             write_next(own);
     }
+    while (read_number(env) == 0) /* not stopped while it opens: that keeps others out */
+        usleep(1000);
     for (unsigned i = 0; i < 40; i++) {
         uint64_t stopped_at;
         pid_t reader;
