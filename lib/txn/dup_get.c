@@ -185,7 +185,8 @@ static int get(struct cursor *c, struct qs_val *key, struct qs_val *value, enum 
     case QS_GET_CURRENT:
         if (c->state == CURSOR_UNSET || c->state == CURSOR_END)
             return c->state == CURSOR_UNSET ? EINVAL : QS_E_NOTFOUND;
-        c->dup->deleted = false;
+        if (value != NULL) /* LMDB looks at the place among the duplicates only for the value */
+            c->dup->deleted = false;
         return hand_out(c, key, value);
     case QS_FIRST:
         return first(c, key, value);
