@@ -32,6 +32,7 @@
 #ifdef QS_DEBUG
 
 enum {
+    SWELL_BYTES = 3 << 20,
     HOOKS_MAX = 100,
     NAME_BYTES = 48,
     WINDOW = 40, /* transactions whose records are kept */
@@ -244,6 +245,32 @@ static int write_once(struct qs_env *env, unsigned who)
     return rc;
 }
 
+/* A value that comes and goes, so that the file is longer than it need be: its last close has something to cut. */
+static int swell(struct qs_env *env)
+{
+    struct qs_val key = {5, "swell"}, value = {SWELL_BYTES, NULL};
+    int rc = 0;
+
+    for (unsigned step = 0; rc == 0 && step < 2; step++) {
+        struct qs_tree *tree;
+        struct qs_txn *txn;
+        rc = qs_txn_begin(env, NULL, 0, &txn);
+        if (rc != 0)
+            break;
+        rc = qs_tree_open(txn, "swell", QS_TREE_CREATE, &tree);
+        if (rc == 0) /* it may be there still, when its writer was killed */
+            rc = step == 0 ? qs_put(txn, tree, &key, &value, QS_RESERVE)
+                           : qs_del(txn, tree, &key, NULL);
+        if (rc == 0) {
+            rc = qs_txn_commit(txn);
+        } else {
+            qs_txn_abort(txn);
+            rc = rc == QS_E_NOTFOUND ? 0 : rc; /* another's was faster */
+        }
+    }
+    return rc;
+}
+
 static int cycle(unsigned who, unsigned transactions)
 {
     struct qs_env *env;
@@ -252,6 +279,8 @@ static int cycle(unsigned who, unsigned transactions)
 
     if (rc != 0)
         return rc;
+    if (below(5) == 0)
+        rc = swell(env);
     for (unsigned n = 0; rc == 0 && n < transactions; n++) {
         rc = write_once(env, who);
         if (rc == 0 && below(4) == 0)
