@@ -111,10 +111,10 @@ int qs_group_wait(struct lock_header *header, const struct qs_io_ops *io, struct
     for (;;) {
         /* Before the look at `durable`: a flush that ends after it makes the wait return at once. */
         uint32_t seen = atomic_load(&header->flushes);
+        if (atomic_load(&header->durable) >= position)
+            return 0; /* whatever failed since (G3) */
         if (atomic_load(&header->failed) != 0)
             return QS_E_PANIC;
-        if (atomic_load(&header->durable) >= position)
-            return 0;
         int rc = taken(header, pthread_mutex_trylock(&header->flush));
         if (rc == EBUSY) {
             wait_for_leader(header, seen);

@@ -261,12 +261,6 @@ inline wait_durable()
 inline acknowledge()
 {
     atomic {
-#ifndef NO_FAILED_CHECK
-        if
-        :: failed -> goto done
-        :: else
-        fi;
-#endif
         assert(nosync || mine <= safe);
         assert(visible >= mine);
         goto done
