@@ -94,7 +94,7 @@ enum log_op_flag {
                            may lie there */
     LOG_OP_CURRENT = 2, /* LOG_OP_PUT, with duplicates: the value replaces the only one there is */
     LOG_OP_REFUSED =
-        8, /* LOG_OP_PUT, with duplicates: QS_APPENDDUP was refused, which can turn a single
+        8, /* LOG_OP_PUT, with duplicates: QS_APPENDDUP was refused, but it has turned a single
                            value into a set of one */
     LOG_OP_PAIR = 4, /* LOG_OP_DELETE, with duplicates: only this value */
 };

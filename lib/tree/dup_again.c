@@ -96,7 +96,7 @@ bool qs_dup_again(struct writer *w, struct tree_state *tree, struct put *put)
     bool found;
     if (tree->dup_pid == QS_PAGEID_NONE || qs_order_asks(&tree->order.keys) ||
         qs_order_asks(&tree->order.dups) || w->reserve.bytes != NULL || put->value.size == 0 ||
-        (put->flags & ~(unsigned)(QS_NODUPDATA | QS_APPENDDUP)) != 0)
+        put->remakes || (put->flags & ~(unsigned)(QS_NODUPDATA | QS_APPENDDUP)) != 0)
         return false;
     struct version *owner = qs_own_get(&w->own, tree->insert_pid);
     unsigned i =

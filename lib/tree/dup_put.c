@@ -105,7 +105,8 @@ static int overwrite_in_large(struct job *job, struct tree_state *sub)
     if (rc != 0 || !differs(job, &old))
         return rc != 0 ? rc : refuse_or_ignore(job);
     move_cursors(job, &old);
-    struct entry entry = {memcpy(copy, value->data, value->size), copy, (uint16_t)value->size, 0, 0};
+    struct entry entry = {memcpy(copy, value->data, value->size), copy, (uint16_t)value->size, 0,
+                          0};
     rc = qs_place_check_order(&job->w->view, sub, &place, value->data, value->size);
     if (rc == 0 && !job->fixed) {
         rc = qs_place_store(job->w, sub, &place, &entry);
@@ -209,8 +210,8 @@ static int store_small(struct job *job, const struct qs_val *value)
  * LMDB finds out. */
 static int refuse_append(struct job *job)
 {
-    bool alone = (job->place->old.flags & ENTRY_DUPS) == 0 && job->set.item_size > 0;
-    int rc = alone ? store_small(job, NULL) : 0;
+    job->put->remakes = (job->place->old.flags & ENTRY_DUPS) == 0 && job->set.item_size > 0;
+    int rc = job->put->remakes ? store_small(job, NULL) : 0;
     return rc == 0 ? refuse_or_ignore(job) : rc;
 }
 
@@ -242,6 +243,8 @@ static int add_to_small(struct job *job)
     const struct qs_val *value = &job->put->value;
     bool found;
     qs_dup_set(&job->set, &job->place->old);
+    if (job->put->remakes)
+        return refuse_append(job);
     bool empty = job->set.count == 1 && qs_set_item(&job->set, 0).size == 0;
     if (job->fixed && value->size != job->set.item_size && !empty)
         return QS_E_BAD_VALSIZE;

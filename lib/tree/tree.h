@@ -86,6 +86,8 @@ struct put {
     bool exact;             /* the key is one that is stored: nobody is asked where */
     bool behind;            /* it goes behind all others: nobody is asked whether */
     bool first, last;       /* out: the key is new, and no other is before it, behind it */
+    bool remakes;           /* out: QS_APPENDDUP was refused, but has made a single value a set.
+                               In, for a replay: do just that, whatever the order */
     bool placed;            /* the value lies in the file already, as `large` says */
     struct large_ref large; /* in with `placed`; out: where a large value went */
 };

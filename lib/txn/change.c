@@ -39,14 +39,6 @@ static void record_value(struct qs_txn *txn, const struct put *put, bool large, 
         qs_redo_defer(txn->redo, at, put->value.data, put->value.size);
 }
 
-/* Whether it was the place of the value that refused the put. With these flags it was the key: then
- * nothing has changed, and without them the put would be done. */
-static bool refused_by_dups(int rc, unsigned flags)
-{
-    return rc == QS_E_KEYEXIST && (flags & QS_APPENDDUP) != 0 &&
-           (flags & (QS_APPEND | QS_NOOVERWRITE)) == 0;
-}
-
 int qs_txn_put(struct qs_txn *txn, const struct qs_tree *tree, struct put *put)
 {
     struct txn_tree *state;
@@ -66,7 +58,7 @@ int qs_txn_put(struct qs_txn *txn, const struct qs_tree *tree, struct put *put)
     rc = qs_txn_outcome(txn, qs_tree_put(txn->writer, &state->state, put));
     if (rc == 0)
         record_value(txn, put, large, at);
-    else if (refused_by_dups(rc, put->flags))
+    else if (rc == QS_E_KEYEXIST && put->remakes)
         qs_redo_flag(redo, at, key_size, LOG_OP_REFUSED);
     else
         qs_redo_truncate(redo, &mark);

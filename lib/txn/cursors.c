@@ -305,5 +305,9 @@ int qs_cursor_del(struct qs_cursor *cursor, unsigned flags)
     struct qs_txn *txn = cursor->txn;
     memcpy(key, entry.key, entry.key_size);
     struct del del = {.key = key, .key_size = entry.key_size, .exact = true};
-    return qs_txn_delete(txn, cursor->tree, &del);
+    bool deleted = cursor->at.deleted;
+    rc = qs_txn_delete(txn, cursor->tree, &del);
+    if (cursor->at.state == CURSOR_UNSET) /* it was the only item: LMDB marks the others on it */
+        cursor->at.deleted = deleted;
+    return rc;
 }

@@ -56,11 +56,13 @@ static int put_pair(struct qs_cursor *cursor, const struct pair *pair, unsigned 
                       .flags = flags,
                       .exact = exact};
     bool was_empty = state_of(cursor)->record.entries == 0;
+    bool was_unset = cursor->at.state == CURSOR_UNSET;
     int rc = qs_txn_put(cursor->txn, cursor->tree, &put);
-    /* As LMDB's search for the key treats its mark of having been to the end. */
+    /* As LMDB's search for the key treats its mark of having been to the end: from the root, where the
+     * cursor was nowhere, it takes that back. */
     if ((flags & QS_APPEND) != 0 && !was_empty)
         cursor->at.dup->tree_end = true;
-    else if (!put.first && !put.last && (flags & QS_CURRENT) == 0)
+    else if ((!put.first && !put.last && (flags & QS_CURRENT) == 0) || (was_unset && !was_empty))
         cursor->at.dup->tree_end = false;
     bool key_refused = rc == QS_E_KEYEXIST && (flags & QS_NOOVERWRITE) != 0;
     if (rc == QS_E_KEYEXIST && key_refused && (flags & QS_APPEND) == 0)
@@ -152,7 +154,11 @@ int qs_dup_cursor_del(struct qs_cursor *cursor, unsigned flags)
                       .key_size = pair.key.size,
                       .value = one ? &pair.value : NULL,
                       .exact = true};
-    return qs_txn_delete(cursor->txn, cursor->tree, &del);
+    bool deleted = c->deleted;
+    rc = qs_txn_delete(cursor->txn, cursor->tree, &del);
+    if (c->state == CURSOR_UNSET) /* it was the only item: LMDB marks the others on it */
+        c->deleted = deleted;
+    return rc;
 }
 
 int qs_cursor_count(struct qs_cursor *cursor, size_t *count)

@@ -56,10 +56,11 @@ static int put(struct qs_txn *txn, const struct qs_tree *tree, const struct redo
         put.placed = true;
         put.value = (struct qs_val){put.large.size, NULL};
     }
-    if ((op->flags & LOG_OP_REFUSED) != 0)
+    put.remakes = (op->flags & LOG_OP_REFUSED) != 0;
+    if (put.remakes)
         put.flags = QS_APPENDDUP;
     int rc = qs_txn_put(txn, tree, &put);
-    return rc == QS_E_KEYEXIST && put.flags == QS_APPENDDUP ? 0 : rc;
+    return rc == QS_E_KEYEXIST && put.remakes ? 0 : rc;
 }
 
 static int delete (struct qs_txn *txn, const struct qs_tree *tree, const struct redo_op *op)

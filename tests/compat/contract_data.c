@@ -154,13 +154,109 @@ static void mark_of_a_deleted_duplicate(struct context *now)
         must(now, "put", put(now, txn, dbi, "l", "3"));
         say_cursor(now, cursor, MDB_FIRST, NULL);
         must(now, "del", now->api->cursor_del(cursor, 0));
-        say(now, "current", now->api->cursor_get(cursor, round == 1 ? NULL : &key,
-                                                 round == 2 ? &value : NULL, MDB_GET_CURRENT));
+        say(now, "current",
+            now->api->cursor_get(cursor, round == 1 ? NULL : &key, round == 2 ? &value : NULL,
+                                 MDB_GET_CURRENT));
         say_cursor(now, cursor, MDB_NEXT, NULL);
         say_cursor(now, cursor, MDB_NEXT, NULL);
         now->api->txn_abort(txn);
         now->api->env_close(env);
     }
+}
+
+/* Who deletes the only item through a cursor has no mark of that on it, but others have; one that is there
+ * already stays. A put that finds the key leaves it, and shows it by the step behind. Found by the random
+ * programs (generators nested-order-dup, dup; seeds 1800003002477, 1800010001449). */
+static void mark_of_the_only_item(struct context *now)
+{
+    for (unsigned round = 0; round < 8; round++) {
+        MDB_env *env = open_env(now, 0, 0);
+        MDB_txn *txn = begin(now, env, NULL, 0);
+        MDB_dbi dbi = open_dbi(now, txn, "d", MDB_CREATE | (round >= 4 ? MDB_DUPSORT : 0));
+        MDB_cursor *cursor = open_cursor(now, txn, dbi), *other = open_cursor(now, txn, dbi);
+        MDB_val key = {1, (void *)(uintptr_t) "c"}, value = {1, (void *)(uintptr_t) "2"};
+        must(now, "put", put(now, txn, dbi, "c", "1"));
+        if (round % 4 == 3)
+            must(now, "put", put(now, txn, dbi, "b", "1"));
+        say_cursor(now, cursor, MDB_FIRST, NULL);
+        say_cursor(now, other, MDB_FIRST, NULL);
+        if (round % 4 == 1)
+            must(now, "del", del(now, txn, dbi, "c"));
+        else
+            must(now, "del", now->api->cursor_del(round % 4 == 2 ? other : cursor, 0));
+        if (round % 4 == 3)
+            must(now, "del", now->api->cursor_del(cursor, 0));
+        must(now, "put", put(now, txn, dbi, "c", "1"));
+        must(now, "put", put(now, txn, dbi, "d", "1"));
+        say(now, "refused", now->api->cursor_put(cursor, &key, &value, MDB_NOOVERWRITE));
+        say_cursor(now, cursor, MDB_NEXT, NULL);
+        say_cursor(now, cursor, MDB_NEXT, NULL);
+        now->api->txn_abort(txn);
+        now->api->env_close(env);
+    }
+}
+
+/* A cursor that was at the end when all was deleted is so no more once it has put something beside what
+ * others put; where nothing was put, or not all was deleted, it still is. Found by the random programs
+ * (generator tiny-dup, seed 1795911901376). */
+static void end_of_what_was_emptied(struct context *now)
+{
+    for (unsigned round = 0; round < 4; round++) {
+        MDB_env *env = open_env(now, 0, 0);
+        MDB_txn *txn = begin(now, env, NULL, 0);
+        MDB_dbi dbi = open_dbi(now, txn, "d", MDB_CREATE | MDB_DUPSORT | MDB_DUPFIXED);
+        MDB_cursor *cursor = open_cursor(now, txn, dbi);
+        MDB_val key = {1, (void *)(uintptr_t) "c"};
+        MDB_val items[2] = {{1, (void *)(uintptr_t) "231"}, {3, NULL}};
+        must(now, "put", put(now, txn, dbi, "a", "1"));
+        must(now, "put", put(now, txn, dbi, "b", "1"));
+        say_cursor(now, cursor, MDB_SET_RANGE, "b");
+        must(now, "del", del(now, txn, dbi, "b"));
+        if ((round & 1) == 0)
+            must(now, "del", del(now, txn, dbi, "a"));
+        if ((round & 2) == 0)
+            must(now, "put", put(now, txn, dbi, "a", "1"));
+        say(now, "several", now->api->cursor_put(cursor, &key, items, MDB_MULTIPLE));
+        say_cursor(now, cursor, MDB_NEXT_DUP, NULL);
+        say_all(now, txn, dbi);
+        now->api->txn_abort(txn);
+        now->api->env_close(env);
+    }
+}
+
+static int by_length(const MDB_val *a, const MDB_val *b)
+{
+    size_t size = a->mv_size < b->mv_size ? a->mv_size : b->mv_size;
+
+    if (a->mv_size != b->mv_size)
+        return a->mv_size < b->mv_size ? -1 : 1;
+    return memcmp(a->mv_data, b->mv_data, size);
+}
+
+/* A duplicate that the program's order refuses at the end is not there after opening again either, where
+ * nobody but the built-in order (here, from the last byte on) could be asked. Found by the random programs
+ * (generator order-dup, seed 155616). */
+static void refused_by_the_programs_order(struct context *now)
+{
+    MDB_env *env = open_env(now, 0, 0);
+    MDB_txn *txn = begin(now, env, NULL, 0);
+    MDB_dbi dbi = open_dbi(now, txn, "d", MDB_CREATE | MDB_DUPSORT | MDB_REVERSEDUP);
+    MDB_val key = {1, (void *)(uintptr_t) "k"}, value = {2, (void *)(uintptr_t) "04"};
+
+    commit(now, txn);
+    txn = begin(now, env, NULL, 0);
+    must(now, "order", now->api->set_dupsort(txn, dbi, by_length));
+    must(now, "put", put(now, txn, dbi, "k", "33"));
+    say(now, "refused", now->api->put(txn, dbi, &key, &value, MDB_APPENDDUP));
+    say_all(now, txn, dbi);
+    commit(now, txn);
+    now->api->env_close(env);
+    env = open_env(now, 0, 0);
+    txn = begin(now, env, NULL, MDB_RDONLY);
+    dbi = open_dbi(now, txn, "d", 0);
+    say_all(now, txn, dbi);
+    now->api->txn_abort(txn);
+    now->api->env_close(env);
 }
 
 /* The cursors of readers are the program's, whatever becomes of their transaction. */
@@ -203,6 +299,9 @@ const struct situation contract_data[] = {
     {"less or equal", less_or_equal},
     {"steps over the ends", steps_over_the_ends},
     {"the mark of a deleted duplicate", mark_of_a_deleted_duplicate},
+    {"the mark of the only item", mark_of_the_only_item},
+    {"the end of what was emptied", end_of_what_was_emptied},
+    {"refused by the program's order", refused_by_the_programs_order},
     {"cursors of readers", cursors_of_readers},
     {NULL, NULL},
 };

@@ -172,6 +172,72 @@ static void ends_of_parents(struct context *now)
     }
 }
 
+static int backwards(const MDB_val *a, const MDB_val *b)
+{
+    size_t size = a->mv_size < b->mv_size ? a->mv_size : b->mv_size;
+    int order = memcmp(b->mv_data, a->mv_data, size);
+
+    return order != 0 ? order : (b->mv_size > a->mv_size) - (b->mv_size < a->mv_size);
+}
+
+/* Pairs of which some keys have one value, some several, one so many that they are a tree. */
+static void put_in_order(struct context *now, MDB_txn *txn, MDB_dbi dbi, unsigned from)
+{
+    char key[16], value[16];
+
+    for (unsigned i = from; i < from + 400; i++) {
+        snprintf(key, sizeof key, "k%03u", i * 7 % 100);
+        snprintf(value, sizeof value, "v%05u", i * 31 % 1000);
+        must(now, "put", put(now, txn, dbi, key, value));
+        must(now, "put", put(now, txn, dbi, "k050", value));
+    }
+}
+
+static void say_in_order(struct context *now, MDB_txn *txn, MDB_dbi dbi)
+{
+    MDB_cursor *cursor = open_cursor(now, txn, dbi);
+    MDB_val key = {4, (void *)(uintptr_t) "k050"}, value = {6, (void *)(uintptr_t) "v00500"};
+
+    say_all(now, txn, dbi);
+    say_get(now, txn, dbi, "k050");
+    say_get(now, txn, dbi, "k0505");
+    say_cursor(now, cursor, MDB_SET_RANGE, "k0505");
+    say_cursor(now, cursor, MDB_LAST, NULL);
+    say_cursor(now, cursor, MDB_PREV_NODUP, NULL);
+    say(now, "both", now->api->cursor_get(cursor, &key, &value, MDB_GET_BOTH_RANGE));
+    say_bytes(now, "value", &value);
+    say_cursor(now, cursor, MDB_PREV_DUP, NULL);
+    now->api->cursor_close(cursor);
+}
+
+/* Reading children at two depths ask the program for its orders, as writing ones do. */
+static void reads_in_the_programs_order(struct context *now)
+{
+    MDB_env *env = open_env(now, 0, 16 << 20);
+    MDB_txn *txn = begin(now, env, NULL, 0), *child, *grandchild;
+    MDB_dbi dbi = open_dbi(now, txn, "d", MDB_CREATE | MDB_DUPSORT);
+
+    must(now, "order", now->api->set_compare(txn, dbi, backwards));
+    must(now, "order of values", now->api->set_dupsort(txn, dbi, backwards));
+    put_in_order(now, txn, dbi, 0);
+    commit(now, txn);
+    txn = begin(now, env, NULL, 0);
+    put_in_order(now, txn, dbi, 400);
+    child = begin(now, env, txn, reading_child(now));
+    say_in_order(now, child, dbi);
+    now->api->txn_abort(child);
+    child = begin(now, env, txn, 0);
+    must(now, "del", del(now, child, dbi, "k051"));
+    put_in_order(now, child, dbi, 800);
+    grandchild = begin(now, env, child, reading_child(now));
+    say_in_order(now, grandchild, dbi);
+    now->api->txn_abort(grandchild);
+    now->api->txn_abort(child);
+    say_in_order(now, txn, dbi);
+    commit(now, txn);
+    now->api->env_close(env);
+}
+
 /* What a program does with any reader: park it, take it up again, keep its cursor for the next. */
 static void reset_and_renew(struct context *now)
 {
@@ -320,6 +386,7 @@ const struct situation contract_nested[] = {
     {"a reading child refuses to write", refuses_to_write},
     {"the parent of a reading child rests", the_parent_rests},
     {"ends of parents of reading children", ends_of_parents},
+    {"reading children in the program's order", reads_in_the_programs_order},
     {"reset and renew of a reading child", reset_and_renew},
     {"a reading child beside readers", beside_readers},
     {"handles opened in reading children", handles_of_children},

@@ -64,11 +64,12 @@ void position_dup_after_change(struct pair *pair, unsigned db, const MDB_val *ke
     }
 }
 
-/* A single value has become a set by the time the real library finds that another belongs before it. */
+/* A single value has become a set by the time the real library finds that another belongs before it; of
+ * several values some may have been put before one was refused. */
 bool position_dup_remakes(const struct call *call, int rc)
 {
     return rc == MDB_KEYEXIST && (call->code == STEP_PUT || call->code == STEP_CURSOR_PUT) &&
-           (call->flags & MDB_APPENDDUP) != 0;
+           (call->flags & (MDB_APPENDDUP | MDB_MULTIPLE)) != 0;
 }
 
 bool position_dup_shared(struct pair *pair, unsigned index)
@@ -177,8 +178,9 @@ static void update_end_mark(struct known_cursor *cursor, int cursor_op, int rc)
     if (rc == MDB_NOTFOUND) {
         cursor->end_mark = true;
     } else if (rc == 0 && backwards) {
+        /* LAST_DUP leaves the mark of the whole cursor as it was, and that may be old. */
+        cursor->end_stale = cursor->end_stale && cursor->end_mark && cursor_op == MDB_LAST_DUP;
         cursor->end_mark = true;
-        cursor->end_stale = false;
     } else if (rc == 0 && cursor_op != MDB_GET_CURRENT && cursor_op != MDB_FIRST_DUP) {
         cursor->end_mark = false;
         cursor->end_stale = false;
