@@ -105,7 +105,8 @@ static int overwrite_in_large(struct job *job, struct tree_state *sub)
     if (rc != 0 || !differs(job, &old))
         return rc != 0 ? rc : refuse_or_ignore(job);
     move_cursors(job, &old);
-    struct entry entry = {memcpy(copy, value->data, value->size), copy, (uint16_t)value->size, 0, 0};
+    struct entry entry = {memcpy(copy, value->data, value->size), copy, (uint16_t)value->size, 0,
+                          0};
     rc = qs_place_check_order(&job->w->view, sub, &place, value->data, value->size);
     if (rc == 0 && !job->fixed) {
         rc = qs_place_store(job->w, sub, &place, &entry);

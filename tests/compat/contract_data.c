@@ -154,8 +154,9 @@ static void mark_of_a_deleted_duplicate(struct context *now)
         must(now, "put", put(now, txn, dbi, "l", "3"));
         say_cursor(now, cursor, MDB_FIRST, NULL);
         must(now, "del", now->api->cursor_del(cursor, 0));
-        say(now, "current", now->api->cursor_get(cursor, round == 1 ? NULL : &key,
-                                                 round == 2 ? &value : NULL, MDB_GET_CURRENT));
+        say(now, "current",
+            now->api->cursor_get(cursor, round == 1 ? NULL : &key, round == 2 ? &value : NULL,
+                                 MDB_GET_CURRENT));
         say_cursor(now, cursor, MDB_NEXT, NULL);
         say_cursor(now, cursor, MDB_NEXT, NULL);
         now->api->txn_abort(txn);
