@@ -37,8 +37,8 @@ struct handle {
     unsigned flags;                 /* the tree's flags when it was opened; constant while in use */
     _Atomic(MDB_cmp_func *) compare;     /* order of keys set by the program, or NULL */
     _Atomic(MDB_cmp_func *) dup_compare; /* order of duplicates set by the program, or NULL */
-    MDB_rel_func *relocate;         /* kept and never called, as in LMDB */
-    void *relocate_context;         /* kept for it */
+    MDB_rel_func *relocate;              /* kept and never called, as in LMDB */
+    void *relocate_context;              /* kept for it */
 };
 
 struct handle_table {

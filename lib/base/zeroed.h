@@ -17,7 +17,9 @@ static inline void *qs_zeroed(size_t size)
     if (size > ZEROED_SMALL)
         return calloc(1, size);
     void *memory = malloc(size);
-    __asm__("" : "+r"(memory)); /* else the compiler makes a calloc() of the two */
+    /* Else the compiler makes a calloc() of the two. Without an output, in which an analyzer of leaks
+     * would lose sight of the block. */
+    __asm__ volatile("" : : "r"(memory) : "memory");
     return memory != NULL ? memset(memory, 0, size) : NULL;
 }
 

@@ -23,12 +23,13 @@
 
 #define TREE_ROOT_NONE UINT64_MAX /* root of an empty tree */
 
-#define TREE_FLAGS 0x7eu           /* enum qs_tree_flag */
+#define TREE_FLAGS 0x7eu /* enum qs_tree_flag */
 
 /* Marks in `root`, where no program looks for anything. */
 #define TREE_CUSTOM_KEYS (UINT64_C(1) << 32) /* keys are stored in an order of a program's */
 #define TREE_CUSTOM_DUPS (UINT64_C(1) << 33) /* the duplicates of some key are */
-#define TREE_WHOLE_KEYS (UINT64_C(1) << 34)  /* with TREE_CUSTOM_KEYS: there were no inner pages when
+#define TREE_WHOLE_KEYS                                                                            \
+    (UINT64_C(1) << 34) /* with TREE_CUSTOM_KEYS: there were no inner pages when
                                                 that began, so separators are keys that were stored, uncut */
 #define TREE_ROOT_END (UINT64_C(1) << 35)
 

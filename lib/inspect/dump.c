@@ -36,9 +36,8 @@ static void print_tree(const char *name, int name_size, const struct tree_record
     qs_tree_orders(&order, r);
     printf("%-20.*s flags %02x depth %u inner %" PRIu64 " leaves %" PRIu64 " overflow %" PRIu64
            " entries %" PRIu64 "%s%s\n",
-           name_size, name, r->flags, r->depth, r->branch_pages, r->leaf_pages,
-           r->overflow_pages, r->entries,
-           order.keys.custom ? ", keys in custom order" : "",
+           name_size, name, r->flags, r->depth, r->branch_pages, r->leaf_pages, r->overflow_pages,
+           r->entries, order.keys.custom ? ", keys in custom order" : "",
            order.dups.custom ? ", duplicates in custom order" : "");
 }
 
@@ -154,8 +153,8 @@ int qs_dump_page(struct inspect *inspect, uint64_t pgno)
         !qs_page_check(page, qs_page_key_order(page), false))
         return 0;
     printf("  %sorder %u, heap at %u, garbage %u, prefix %u, fence %u\n",
-           (page->order & PAGE_CUSTOM) != 0 ? "custom, instead of " : "", qs_page_key_order(page),
-           page->heap, page->garbage, page->prefix, page->fence);
+           (page->order & PAGE_CUSTOM) != 0 ? "custom, instead of " : "",
+           (unsigned)qs_page_key_order(page), page->heap, page->garbage, page->prefix, page->fence);
     if (page->kind == PAGE_FIXED)
         print_fixed(page);
     else if (page->kind == PAGE_LEAF)

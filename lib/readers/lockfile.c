@@ -225,7 +225,7 @@ int qs_lockfile_open(const char *path, mode_t mode, unsigned max_readers,
                      struct lockfile **lockfile, bool *first)
 {
     struct lockfile *made = calloc(1, sizeof *made);
-    struct stat st;
+    struct stat st = {0};
     int rc;
 
     if (made == NULL)

@@ -28,6 +28,10 @@
 #include <sched.h>
 #include <time.h>
 
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#endif
+
 #define SPIN_NS 20000      /* before sleeping on the mutex */
 #define SLEEP_NS 100000000 /* on the mutex, before a look whether strangers have come */
 #define POLL_NS_MIN 50000  /* between two looks while there are */
@@ -115,6 +119,17 @@ static int mutex_poll(struct lock_header *header)
     }
 }
 
+/* ThreadSanitizer knows of every other call, but not of a timed one, that EOWNERDEAD gives the mutex. */
+static void tell_sanitizer(pthread_mutex_t *mutex)
+{
+#ifdef __SANITIZE_THREAD__
+    __tsan_mutex_pre_lock(mutex, __tsan_mutex_try_lock);
+    __tsan_mutex_post_lock(mutex, __tsan_mutex_try_lock, 0);
+#else
+    (void)mutex;
+#endif
+}
+
 static int mutex_sleep(struct lock_header *header)
 {
     while (atomic_load(&header->strangers) == 0) {
@@ -124,6 +139,8 @@ static int mutex_sleep(struct lock_header *header)
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
         int rc = pthread_mutex_timedlock(&header->writer, &until);
+        if (rc == EOWNERDEAD)
+            tell_sanitizer(&header->writer);
         if (rc != ETIMEDOUT)
             return rc;
     }

@@ -340,7 +340,8 @@ int qs_space_claim(struct space *space, uint64_t pgno, uint64_t count)
     uint64_t end = pgno + count, n, *words;
     if (pgno < META_PAGES || end < pgno)
         return QS_CORRUPT();
-    for (size_t i = space->wait_count; i-- > 0;) { /* downwards: one may take the place of another */
+    for (size_t i = space->wait_count;
+         i-- > 0;) { /* downwards: one may take the place of another */
         const struct pending_run *run = &space->wait[i];
         if (run->pgno >= end || run->pgno + run->pages <= pgno)
             continue;

@@ -42,8 +42,10 @@ int qs_space_cut_find(struct space *space, uint64_t extra, uint64_t most, struct
     cut->start = cut->end;
     while (rc == 0 && cut->start >= least + 64) {
         rc = load_word(space, cut->start - 64, &word);
+        if (rc != 0)
+            break;
         above += (unsigned)__builtin_popcountll(word);
-        if (rc != 0 || above > most)
+        if (above > most)
             break;
         cut->start -= 64;
     }

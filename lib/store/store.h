@@ -22,15 +22,15 @@ struct file_map {
 };
 
 struct store {
-    const struct qs_io_ops *io;     /* immutable */
-    struct qs_io_file *file;        /* what is written through, by a descriptor of its own; NULL while
+    const struct qs_io_ops *io; /* immutable */
+    struct qs_io_file *file;    /* what is written through, by a descriptor of its own; NULL while
                                        the store is read-only */
-    int fd;                         /* immutable: the descriptor it was opened with; users get it */
-    bool read_only;                 /* until qs_store_make_writable() */
-    bool random_access;             /* immutable: advise the kernel so */
-    bool no_holes;                  /* the file system was asked for one, and has none (writer) */
-    void *images;                   /* the batch's buffer (writer), NULL before the first write */
-    pthread_mutex_t map_lock;       /* held while a map is added (rank STORE, the lowest) */
+    int fd;                     /* immutable: the descriptor it was opened with; users get it */
+    bool read_only;             /* until qs_store_make_writable() */
+    bool random_access;         /* immutable: advise the kernel so */
+    bool no_holes;              /* the file system was asked for one, and has none (writer) */
+    void *images;               /* the batch's buffer (writer), NULL before the first write */
+    pthread_mutex_t map_lock;   /* held while a map is added (rank STORE, the lowest) */
     _Atomic(struct file_map *) map; /* newest map; release, pairs with acquire in qs_store_map() */
     _Atomic uint64_t file_pages;    /* pages the file was last seen to have (relaxed) */
 };

@@ -106,8 +106,12 @@ static int leave_large(struct job *job, const struct tree_state *sub, const stru
     }
     if (rc != 0 && rc != QS_E_NOTFOUND)
         return rc;
+    if (rc == QS_E_NOTFOUND) {
+        leave(job, &stored, NULL);
+        return 0;
+    }
     const struct qs_val next = {entry.key_size, entry.key};
-    leave(job, &stored, rc == 0 ? &next : NULL);
+    leave(job, &stored, &next);
     return 0;
 }
 

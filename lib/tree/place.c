@@ -295,7 +295,7 @@ int qs_place_find_end(const struct view *view, const struct tree_state *tree,
 }
 
 int qs_place_ask_order(const struct view *view, struct tree_state *tree,
-                         const struct key_place *place, const void *key, size_t key_size)
+                       const struct key_place *place, const void *key, size_t key_size)
 {
     const struct order *order = &tree->order.keys;
     bool agrees;

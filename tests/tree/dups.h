@@ -119,7 +119,7 @@ static inline void set_up(unsigned flags, unsigned bytes, unsigned values, uint6
     snprintf(w.lock_path, sizeof w.lock_path, "%s/lock.mdb", w.directory);
     for (unsigned i = 0; i < KEYS; i++)
         w.key[i].size = (uint16_t)snprintf((char *)w.key[i].bytes, BYTES, "key %02u",
-                                          w.descending ? KEYS - i : i);
+                                           w.descending ? KEYS - i : i);
     make_values(bytes);
     open_environment();
 }
