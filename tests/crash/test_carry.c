@@ -82,7 +82,8 @@ static int change(unsigned tree, unsigned index, bool bulky, bool remove)
     struct qs_val key = crash_key(&shape, tree, index, bytes);
     uint32_t number = remove ? 0 : world.next_value++ | (bulky ? CRASH_BULKY : 0);
     struct qs_tree *handle;
-    int rc = qs_tree_open(world.txn, crash_tree_names[tree], tree > 0 ? QS_TREE_CREATE : 0, &handle);
+    int rc =
+        qs_tree_open(world.txn, crash_tree_names[tree], tree > 0 ? QS_TREE_CREATE : 0, &handle);
     if (rc == 0 && remove) {
         rc = qs_del(world.txn, handle, &key, NULL);
         rc = rc == QS_E_NOTFOUND ? 0 : rc;
@@ -380,10 +381,10 @@ enum { STEPS = 160, STEP_LOG_BYTES = 12000 };
 
 /* How the commits went, with the nth call failing. */
 struct outcome {
-    uint64_t calls;      /* made */
-    unsigned failures;   /* commits that did not return 0 */
-    unsigned carried;    /* checkpoints that came into force */
-    bool panic;          /* no more writes were taken: a flush had failed, or a meta page */
+    uint64_t calls;    /* made */
+    unsigned failures; /* commits that did not return 0 */
+    unsigned carried;  /* checkpoints that came into force */
+    bool panic;        /* no more writes were taken: a flush had failed, or a meta page */
 };
 
 static struct outcome run_steps(unsigned flags, uint64_t nth, enum recording_fault fault)
@@ -391,8 +392,8 @@ static struct outcome run_steps(unsigned flags, uint64_t nth, enum recording_fau
     struct outcome outcome = {.calls = 0};
     world = (struct world){.committed = {.exists = {true}}, .next_value = 1, .random = 11};
     recording_start(false);
-    cr_assert_eq(
-        open_at(data_path, lock_path, &recording_io, flags, STEP_LOG_BYTES, &world.env), 0);
+    cr_assert_eq(open_at(data_path, lock_path, &recording_io, flags, STEP_LOG_BYTES, &world.env),
+                 0);
     cr_assert_eq(filler_commit(), 0);
     uint64_t before = recording_calls();
     if (nth > 0)
@@ -403,8 +404,8 @@ static struct outcome run_steps(unsigned flags, uint64_t nth, enum recording_fau
         int rc = filler_commit();
         outcome.failures += rc != 0;
         outcome.panic = rc == QS_E_PANIC;
-        outcome.carried += was_under_way && !under_way() &&
-                           world.env->core->space_checkpoint == checkpoint + 1;
+        outcome.carried +=
+            was_under_way && !under_way() && world.env->core->space_checkpoint == checkpoint + 1;
         cr_assert(rc == 0 || rc == QS_E_PANIC || rc == EIO || rc == ENOSPC, "%s", qs_strerror(rc));
     }
     outcome.calls = recording_calls() - before;
@@ -446,8 +447,8 @@ static void sweep(unsigned flags)
         finish_steps(&outcome);
         unnoticed += outcome.failures == 0;
     }
-    fprintf(stderr, "flags %#x: %u of %llu calls failed, %u were shares of a checkpoint\n", flags, runs,
-            (unsigned long long)good.calls, unnoticed);
+    fprintf(stderr, "flags %#x: %u of %llu calls failed, %u were shares of a checkpoint\n", flags,
+            runs, (unsigned long long)good.calls, unnoticed);
     cr_assert_gt(unnoticed, 0); /* H4 */
 }
 
