@@ -23,7 +23,7 @@ static bool is_lazy(unsigned flags)
 static void pick_manner(struct cut_round *round)
 {
     static const unsigned flags[] = {0, QS_NOMETASYNC, 0, QS_NOSYNC, 0, QS_WRITEMAP, QS_NOMETASYNC};
-    static const uint64_t log_bytes[] = {0, 1, 8000, 12000, 16000, 60000};
+    static const uint64_t log_bytes[] = {0, 1, 12000, 30000, 36000, 42000};
     uint64_t random = crash_hash(round->seed * 64 + round->number);
     uint64_t shape = crash_hash(round->seed);
     unsigned pick = crash_below(&random, 10);
