@@ -281,7 +281,7 @@ Test(env, writer_killed_behind_its_meta_page, .init = set_up, .fini = tear_down)
         bool right = open_with(0, &late) == 0 && read_generation(late) == 1;
         if (write(ready[1], "r", 1) != 1)
             _exit(1);
-        for (unsigned i = 0; right && i < 1500 && read_generation(late) == 1; i++)
+        for (unsigned i = 0; right && i < 1500 && read_generation(late) != 3; i++)
             usleep(20000);
         _exit(right && read_generation(late) == 3 ? 0 : 1);
     }
