@@ -19,11 +19,12 @@ static void free_version(void *memory)
     qs_version_free(memory);
 }
 
-int qs_cache_open(struct cache *cache, struct store *store, const struct array_root *map)
+int qs_cache_open(struct cache *cache, struct store *store, const struct array_root *map,
+                  const struct map *before)
 {
     memset(cache, 0, sizeof *cache);
     qs_retire_init(&cache->retire, free_version);
-    return qs_map_open(&cache->map, store, map);
+    return qs_map_open(&cache->map, store, map, before);
 }
 
 void qs_cache_close(struct cache *cache)

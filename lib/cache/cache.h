@@ -54,7 +54,9 @@ static inline bool qs_live_all_past(struct live live, struct stamp older, struct
     return true;
 }
 
-int qs_cache_open(struct cache *cache, struct store *store, const struct array_root *map);
+/* `before`: as for qs_map_open(). */
+int qs_cache_open(struct cache *cache, struct store *store, const struct array_root *map,
+                  const struct map *before);
 void qs_cache_close(struct cache *cache);
 
 /* A page's new state: placed in the file by a checkpoint, or a version of a log commit's. */

@@ -19,44 +19,61 @@ static void raise(_Atomic uint32_t *end, uint32_t wanted)
     }
 }
 
-int qs_map_open(struct map *map, struct store *store, const struct array_root *root)
+int qs_map_open(struct map *map, struct store *store, const struct array_root *root,
+                const struct map *before)
 {
     map->store = store;
     map->root = *root;
-    map->chunk_end = 0;
     map->versions = (struct version_pool){.slabs = 0};
-    map->block = calloc(MAP_BLOCKS, sizeof *map->block);
+    map->table = calloc(1, sizeof *map->table);
     map->runs = calloc(MAP_RUN_CHUNKS, sizeof *map->runs);
     map->run_end = 0;
-    if (map->block == NULL || map->runs == NULL) {
-        if (map->block != NULL)
-            free((void *)map->block);
-        map->block = NULL;
+    map->before = NULL;
+    map->block = NULL;
+    if (map->table == NULL || map->runs == NULL) {
+        free(map->table);
+        free((void *)map->runs);
+        map->table = NULL;
         return ENOMEM;
+    }
+    map->block = map->table->block;
+    atomic_init(&map->table->users, 1);
+    if (before != NULL) {
+        map->before = before->table;
+        atomic_fetch_add(&map->before->users, 1);
     }
     return 0;
 }
 
 /* The first `chunks` chunks of block `index`. */
-static void free_block(const struct map *map, size_t index, size_t chunks)
+static void free_block(const struct map_table *table, size_t index, size_t chunks)
 {
-    struct map_block *block = atomic_load_explicit(&map->block[index], memory_order_relaxed);
+    struct map_block *block = atomic_load_explicit(&table->block[index], memory_order_relaxed);
     for (size_t i = 0; block != NULL && i < chunks; i++)
         free(atomic_load_explicit(&block->chunk[i], memory_order_relaxed));
     free(block);
 }
 
+static void drop_table(struct map_table *table)
+{
+    if (table == NULL || atomic_fetch_sub(&table->users, 1) > 1)
+        return;
+    size_t chunks = atomic_load_explicit(&table->chunk_end, memory_order_relaxed);
+    for (size_t i = 0; i * MAP_BLOCK_CHUNKS < chunks; i++) {
+        size_t left = chunks - i * MAP_BLOCK_CHUNKS;
+        free_block(table, i, left < MAP_BLOCK_CHUNKS ? left : MAP_BLOCK_CHUNKS);
+    }
+    free(table);
+}
+
 void qs_map_close(struct map *map)
 {
     qs_version_pool_close(&map->versions);
-    if (map->block == NULL)
+    if (map->table == NULL)
         return;
-    size_t chunks = atomic_load_explicit(&map->chunk_end, memory_order_relaxed);
-    for (size_t i = 0; i * MAP_BLOCK_CHUNKS < chunks; i++) {
-        size_t left = chunks - i * MAP_BLOCK_CHUNKS;
-        free_block(map, i, left < MAP_BLOCK_CHUNKS ? left : MAP_BLOCK_CHUNKS);
-    }
-    free((void *)map->block);
+    drop_table(map->table);
+    drop_table(map->before);
+    map->table = map->before = NULL;
     map->block = NULL;
     uint32_t run_end = atomic_load_explicit(&map->run_end, memory_order_relaxed);
     for (size_t i = 0; i < run_end; i++) {
@@ -90,7 +107,7 @@ int qs_map_chunk(struct map *map, pageid_t pid, struct map_entry **entry)
     struct map_block *block = need_block(map, pid);
     struct map_entry *chunk = calloc(MAP_CHUNK_ENTRIES, sizeof *chunk), *expected = NULL;
     /* First, so that qs_map_close() looks at a block without chunks, too. */
-    raise(&map->chunk_end, (pid >> MAP_CHUNK_SHIFT) + 1);
+    raise(&map->table->chunk_end, (pid >> MAP_CHUNK_SHIFT) + 1);
     if (block == NULL || chunk == NULL) {
         free(chunk);
         return ENOMEM;
@@ -106,6 +123,20 @@ int qs_map_chunk(struct map *map, pageid_t pid, struct map_entry **entry)
     return 0;
 }
 
+/* M4: whether the map before has verified the page that `word` names. */
+static bool known_good(const struct map_table *before, pageid_t pid, uint64_t word)
+{
+    struct map_block *block =
+        atomic_load_explicit(&before->block[pid >> MAP_BLOCK_SHIFT], memory_order_acquire);
+    if (block == NULL)
+        return false;
+    struct map_entry *chunk = atomic_load_explicit(
+        &block->chunk[pid >> MAP_CHUNK_SHIFT & (MAP_BLOCK_CHUNKS - 1)], memory_order_acquire);
+    return chunk != NULL &&
+           atomic_load_explicit(&chunk[pid & (MAP_CHUNK_ENTRIES - 1)].base, memory_order_relaxed) ==
+               (word | MAP_WORD_VERIFIED);
+}
+
 /* Fills the entries of `pid` and its neighbours: all of the leaf would be a lot for who wants one. */
 static int fill_entries(struct map *map, pageid_t pid, uint64_t leaf, const uint64_t *words)
 {
@@ -116,9 +147,12 @@ static int fill_entries(struct map *map, pageid_t pid, uint64_t leaf, const uint
         uint64_t expected = 0, word = words[i] & ~MAP_WORD_VERIFIED;
         if (word == 0 || leaf * ARRAY_FANOUT + i > UINT32_MAX)
             continue;
-        rc = qs_map_entry(map, (pageid_t)(leaf * ARRAY_FANOUT + i), &entry);
+        pageid_t neighbour = (pageid_t)(leaf * ARRAY_FANOUT + i);
+        rc = qs_map_entry(map, neighbour, &entry);
         if (rc != 0)
             return rc;
+        if (map->before != NULL && known_good(map->before, neighbour, word))
+            word |= MAP_WORD_VERIFIED;
         /* relaxed: the word guards nothing but itself; the page it names lies in the file (M1) */
         atomic_compare_exchange_strong_explicit(&entry->base, &expected, word, memory_order_relaxed,
                                                 memory_order_relaxed);

@@ -12,6 +12,9 @@
  *          M3 an entry that is not loaded is the same in every map array since the map was opened,
  *             whose writer loads what it changes. So each view loads from the array of its own
  *             checkpoint, whose nodes its reader slot keeps from being reused by any process (rule 5).
+ *          M4 a page that two checkpoints in a row name for a page id is the same page: while the first
+ *             named it nobody could write there. So what the map of the checkpoint before has found
+ *             good need not be verified again.
  * Threads: qs_map_entry() and qs_map_base_at() from any thread, the rest under follow_lock.
  */
 #ifndef QS_CACHE_MAP_H
@@ -38,18 +41,27 @@ struct map_block {
 #define MAP_RUN_SHIFT 22 /* file pages a chunk of run bits speaks for: 16 GiB of file */
 #define MAP_RUN_CHUNKS (1u << 10)
 
+struct map_table {
+    _Atomic uint32_t users;     /* maps that look at it */
+    _Atomic uint32_t chunk_end; /* chunks from here on do not exist */
+    _Atomic(struct map_block *) block[MAP_BLOCKS];
+};
+
 struct map {
     struct store *store;                /* the file */
     struct version_pool versions;       /* memory of the heads and what is below them */
     struct array_root root;             /* the newest map array (writer) */
-    _Atomic(struct map_block *) *block; /* MAP_BLOCKS pointers */
-    _Atomic(_Atomic uint64_t *) *runs;  /* bit a file page: the large value that starts there was
+    _Atomic(struct map_block *) *block; /* of `table` */
+    struct map_table *table;            /* the entries */
+    struct map_table *before; /* those of the checkpoint before, whose heads are no more; or NULL */
+    _Atomic(_Atomic uint64_t *) *runs; /* bit a file page: the large value that starts there was
                                            verified; in chunks, MAP_RUN_CHUNKS pointers */
-    _Atomic uint32_t chunk_end;         /* chunks from here on do not exist */
-    _Atomic uint32_t run_end;           /* the same for `runs` */
+    _Atomic uint32_t run_end;          /* chunks of `runs` from here on do not exist */
 };
 
-int qs_map_open(struct map *map, struct store *store, const struct array_root *root);
+/* `before`, which may be NULL: the map of the checkpoint before (M4), open. ENOMEM. */
+int qs_map_open(struct map *map, struct store *store, const struct array_root *root,
+                const struct map *before);
 void qs_map_close(struct map *map);
 
 /* Slow path of qs_map_entry(): makes what is missing. ENOMEM. */

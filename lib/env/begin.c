@@ -15,6 +15,49 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* The snapshot is newer than what the replica has applied. That is left for later: until the transaction asks for
+ * more than `ahead` can tell, it reads the pages of an older one, which its slot names as well. */
+static int begin_behind(struct core *core, struct qs_txn *txn)
+{
+    struct replica *replica = txn->replica;
+    txnid_t applied;
+    int rc = 0;
+    while (rc == 0 && (applied = atomic_load(&replica->applied)) < txn->id) {
+        qs_reader_publish_below(txn->slot, applied);
+        QS_HOOK("read.behind");
+        struct ahead *ahead = atomic_load(&replica->ahead);
+        bool enough = ahead != NULL && atomic_load(&ahead->upto) >= txn->id;
+        /* Nothing was applied since: so its pages stay, whoever unlinks what, and `ahead` lacks nothing
+         * between. It leaves out what is applied before it comes to that. */
+        if (atomic_load(&replica->applied) != applied)
+            continue;
+        if (enough) {
+            txn->view.snapshot = applied;
+            txn->ahead = ahead;
+            break;
+        }
+        rc = qs_core_look_ahead(core, replica, txn->id, txn->log_limit);
+    }
+    txn->view.file = qs_store_map(core->store)->base;
+    return rc;
+}
+
+/* Whether the snapshot fits into the map that the environment was given. */
+static int check_map(const struct qs_env *env, struct qs_txn *txn)
+{
+    /* relaxed: numbers, each for itself */
+    uint64_t accepted = atomic_load_explicit(&env->accepted_pages, memory_order_relaxed);
+    if (txn->ahead != NULL &&
+        atomic_load_explicit(&txn->ahead->pages, memory_order_relaxed) > accepted) {
+        int rc = qs_txn_catch_up(txn);
+        if (rc != 0)
+            return rc;
+    }
+    return atomic_load_explicit(&txn->replica->used_pages, memory_order_relaxed) > accepted
+               ? QS_E_MAP_RESIZED
+               : 0;
+}
+
 int qs_read_begin(struct qs_env *env, struct qs_txn *txn)
 {
     struct core *core = env->core;
@@ -64,12 +107,11 @@ int qs_read_begin(struct qs_env *env, struct qs_txn *txn)
     /* acquire: pairs with the release when it was applied; what it linked is there */
     if (atomic_load_explicit(&replica->applied, memory_order_acquire) < txn->id) {
         QS_HOOK("read.follow");
-        rc = qs_core_follow_log(core, replica, written);
-        txn->view.file = qs_store_map(core->store)->base;
+        txn->log_limit = written;
+        rc = begin_behind(core, txn);
     }
-    if (rc == 0 && atomic_load_explicit(&replica->used_pages, memory_order_relaxed) >
-                       atomic_load_explicit(&env->accepted_pages, memory_order_relaxed))
-        rc = QS_E_MAP_RESIZED;
+    if (rc == 0)
+        rc = check_map(env, txn);
     if (rc != 0)
         qs_read_end(txn);
     return rc;

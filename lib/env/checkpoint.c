@@ -126,7 +126,7 @@ static void publish(struct job *job)
     qs_space_commit(&core->space, &job->meta);
     core->space_checkpoint = job->meta.checkpoint;
     core->space_runs = core->space_taken = 0;
-    qs_core_scan(core);
+    qs_core_scan(core, replica);
     qs_publish_link(&job->publication, job->txn, stamp, qs_core_live(core));
     qs_cache_placed(&replica->cache);
     qs_map_set_root(&replica->cache.map, &job->meta.map);
@@ -138,7 +138,7 @@ static void publish(struct job *job)
     /* After the number: who sees the transaction looks for it in the checkpoint. */
     qs_group_raise(&header->visible, job->meta.txn);
     QS_HOOK("checkpoint.published");
-    qs_core_scan(core);
+    qs_core_scan(core, replica);
     qs_cache_trim(&replica->cache, qs_core_live(core), SIZE_MAX);
     pthread_mutex_unlock(&core->follow_lock);
 }

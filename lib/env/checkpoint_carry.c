@@ -277,7 +277,7 @@ static void publish(struct job *job)
     pthread_mutex_lock(&core->follow_lock);
     qs_space_commit(&core->space, &job->meta);
     core->space_checkpoint = job->meta.checkpoint;
-    qs_core_scan(core);
+    qs_core_scan(core, replica);
     qs_cache_publish(&replica->cache, p->place, p->count, stamp, qs_core_live(core));
     qs_cache_placed(&replica->cache);
     qs_map_set_root(&replica->cache.map, &job->meta.map);

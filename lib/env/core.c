@@ -183,9 +183,11 @@ static int start_replica(struct core *core, const struct meta *meta)
         reuse = reuse->next;
     int rc = qs_store_map_reserve(core->store, meta->high_water);
     if (rc == 0)
-        rc = qs_replica_open(core->store, meta, reuse, &replica);
+        rc = qs_replica_open(core->store, meta, reuse, atomic_load(&core->current), &replica);
     if (rc != 0)
         return rc;
+    replica->catch_up = qs_core_catch_up;
+    replica->core = core;
     if (reuse == NULL) {
         replica->next = core->replicas;
         core->replicas = replica;
@@ -221,20 +223,28 @@ static void add_live(struct core *core, txnid_t snapshot, uint64_t checkpoint)
     core->live_checkpoints[core->live_count++] = checkpoint;
 }
 
-void qs_core_scan(struct core *core)
+void qs_core_scan(struct core *core, const struct replica *replica)
 {
     unsigned max = qs_lockfile_max_readers(core->lockfile);
     const struct lock_header *header = qs_lockfile_header(core->lockfile);
-    core->live_newest.txn = atomic_load(&header->visible);
+    txnid_t applied = atomic_load(&replica->applied);
+    core->live_visible = atomic_load(&header->visible);
+    core->live_newest.txn = core->live_visible < applied ? core->live_visible : applied;
     core->live_newest.checkpoint = atomic_load(&header->checkpoint);
     /* seq_cst: what was published before it is seen by every reader whose slot the scan misses */
     atomic_thread_fence(memory_order_seq_cst);
     core->used_count = qs_reader_scan(core->lockfile, core->uses, max);
-    core->live_count = 0;
+    core->live_count = core->behind_count = 0;
     for (unsigned i = 0; i < core->used_count; i++) {
-        core->used_checkpoints[i] = core->uses[i].checkpoint;
-        if (core->uses[i].own)
-            add_live(core, core->uses[i].snapshot, core->uses[i].checkpoint);
+        const struct reader_use *use = &core->uses[i];
+        core->used_checkpoints[i] = use->checkpoint;
+        if (!use->own)
+            continue;
+        add_live(core, use->snapshot, use->checkpoint);
+        if (use->below == QS_TXNID_NONE)
+            continue;
+        add_live(core, use->below, use->checkpoint);
+        core->behind_count++;
     }
     if (core->job != NULL) {
         uint64_t checkpoint = core->job->replica->meta.checkpoint;

@@ -57,7 +57,10 @@ struct core {
     txnid_t *live_snapshots;    /* of this process's readers: versions are private */
     uint64_t *live_checkpoints; /* of the same */
     unsigned live_count;
-    struct stamp live_newest; /* newest visible transaction and checkpoint before the scan */
+    unsigned behind_count;    /* of them that read pages older than their snapshot (txn/ahead.h) */
+    txnid_t live_visible;     /* visible transaction before the scan */
+    struct stamp live_newest; /* what a reader begins with that the scan missed, at least: of the
+                                 pages it reads, and the checkpoint */
     struct job *job;          /* checkpoint under way, or NULL; under the writer mutex too, but for
                                  its end when another process's checkpoint has come */
 
@@ -100,6 +103,14 @@ int qs_core_reclaim(struct core *core, struct replica *replica);
  * Whoever calls has a reader slot that names its checkpoint, or the writer mutex. */
 int qs_core_follow_log(struct core *core, struct replica *replica, uint64_t limit);
 
+/* Has what others appended up to log position `limit` noted for who reads snapshot `snapshot`, unless all of it is
+ * applied. */
+int qs_core_look_ahead(struct core *core, struct replica *replica, txnid_t snapshot,
+                       uint64_t limit);
+
+/* Has it applied: what replica->catch_up is. */
+int qs_core_catch_up(void *core, struct replica *replica, txnid_t snapshot, uint64_t limit);
+
 /* Without shared positions: what others have appended is news once it is found. */
 int qs_core_probe(struct core *core, struct replica *replica);
 
@@ -115,9 +126,9 @@ int qs_core_follow(struct core *core, uint64_t newest);
 /* Frees what was unlinked in a replica and nobody looks at, when enough has gathered; under follow_lock. */
 void qs_core_free_unlinked(struct core *core, struct replica *replica);
 
-/* Scans the reader slots into used_* and live_*, with the snapshot that a checkpoint under way holds; under
- * follow_lock. */
-void qs_core_scan(struct core *core);
+/* Scans the reader slots into used_* and live_*, with the snapshot that a checkpoint under way holds, to unlink
+ * what is in `replica`; under follow_lock. */
+void qs_core_scan(struct core *core, const struct replica *replica);
 static inline struct live qs_core_live(const struct core *core)
 {
     return (struct live){core->live_snapshots, core->live_checkpoints, core->live_count,

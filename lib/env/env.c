@@ -59,8 +59,34 @@ static bool known_state(struct core *core, struct state *state)
     return known;
 }
 
-/* Else it is read with a slot taken for a moment, whatever the thread's is used for. */
-static int newest_state(struct qs_env *env, struct state *state)
+/* What of it a map of `wanted` bytes (0: as many as are recorded) has to hold, where it is known to be enough
+ * without applying the log: true. */
+static bool read_use(struct core *core, const struct qs_txn *txn, uint64_t wanted,
+                     struct state *state)
+{
+    if (txn->ahead == NULL || qs_ahead_is_opaque(txn->ahead, txn->view.snapshot))
+        return false;
+    pthread_mutex_lock(&core->follow_lock);
+    state->map_size_bytes = txn->replica->latest.map_size_bytes;
+    pthread_mutex_unlock(&core->follow_lock);
+    state->used_pages = atomic_load(&txn->ahead->pages);
+    return state->used_pages <= pages_of(wanted != 0 ? wanted : state->map_size_bytes);
+}
+
+static int read_all(struct core *core, struct qs_txn *txn, struct state *state)
+{
+    int rc = qs_txn_catch_up(txn);
+    if (rc != 0)
+        return rc;
+    pthread_mutex_lock(&core->follow_lock);
+    rc = read_state(txn, state);
+    pthread_mutex_unlock(&core->follow_lock);
+    return rc;
+}
+
+/* Else it is read with a slot taken for a moment, whatever the thread's is used for. With `use` only what a map
+ * of `wanted` bytes has to hold is wanted, or more. */
+static int newest_state(struct qs_env *env, struct state *state, bool use, uint64_t wanted)
 {
     struct core *core = env->core;
     struct qs_txn txn = {.env = env};
@@ -73,9 +99,8 @@ static int newest_state(struct qs_env *env, struct state *state)
     txn.slot = slot;
     rc = qs_read_begin(env, &txn);
     if (rc == 0) {
-        pthread_mutex_lock(&core->follow_lock);
-        rc = read_state(&txn, state);
-        pthread_mutex_unlock(&core->follow_lock);
+        if (!use || !read_use(core, &txn, wanted, state))
+            rc = read_all(core, &txn, state);
         qs_read_end(&txn);
     }
     qs_reader_return(core->lockfile, slot);
@@ -88,7 +113,7 @@ static int apply_map_size(struct qs_env *env, uint64_t wanted)
     struct state state;
     /* A map that is too small for what others wrote is what this is called to mend. */
     atomic_store(&env->accepted_pages, UINT64_MAX);
-    int rc = newest_state(env, &state);
+    int rc = newest_state(env, &state, true, wanted);
     if (rc != 0)
         return rc;
     uint64_t size = wanted != 0 ? wanted : state.map_size_bytes;
@@ -187,7 +212,7 @@ int qs_env_info(struct qs_env *env, struct qs_env_info *info)
 {
     struct state state;
     struct core *core = env->core;
-    int rc = newest_state(env, &state);
+    int rc = newest_state(env, &state, false, 0);
     if (rc != 0)
         return rc;
     info->map_size_bytes = atomic_load(&env->map_size_bytes);
@@ -201,7 +226,7 @@ int qs_env_info(struct qs_env *env, struct qs_env_info *info)
 int qs_env_stat(struct qs_env *env, struct qs_stat *stat)
 {
     struct state state;
-    int rc = newest_state(env, &state);
+    int rc = newest_state(env, &state, false, 0);
     if (rc == 0)
         qs_stat_of_record(&state.main, stat);
     return rc;

@@ -40,11 +40,11 @@ int qs_core_begin_writer(struct core *core, struct qs_txn *txn, struct replica *
 
 /* F2. The newest transaction that may be done again together with `first`, so that only the last of them is a
  * state of this replica. A snapshot is `visible` as it was at some time, and a slot that the scan has
- * missed holds one no older than `live_newest`. Without a lock file this process alone raises `visible`, to
+ * missed holds one no older than `live_visible`. Without a lock file this process alone raises `visible`, to
  * what it has applied. */
 static txnid_t batch_end(const struct core *core, txnid_t first)
 {
-    txnid_t last = core->has_lock_file ? core->live_newest.txn : QS_TXNID_NONE;
+    txnid_t last = core->has_lock_file ? core->live_visible : QS_TXNID_NONE;
     if (last < first)
         return first;
     for (unsigned i = 0; i < core->live_count; i++)
@@ -121,13 +121,16 @@ static int apply(struct core *core, struct replica *replica, uint64_t limit)
     return rc;
 }
 
-int qs_core_follow_log(struct core *core, struct replica *replica, uint64_t limit)
+/* Applies what stands before `limit`; under follow_lock. */
+static int follow(struct core *core, struct replica *replica, uint64_t limit)
 {
+    struct log *log = &replica->log;
+    const struct ahead *ahead = atomic_load_explicit(&replica->ahead, memory_order_relaxed);
     int rc = 0;
-    pthread_mutex_lock(&core->follow_lock);
-    const struct log *log = &replica->log;
     if (log->end.position < limit)
-        qs_core_scan(core);
+        qs_core_scan(core, replica);
+    if (ahead != NULL && ahead->log.end.position > log->sound)
+        log->sound = ahead->log.end.position;
     while (rc == 0 && log->end.position < limit) {
         rc = apply(core, replica, limit);
         qs_core_free_unlinked(core, replica); /* by F1 no writer is using the pool now */
@@ -135,6 +138,38 @@ int qs_core_follow_log(struct core *core, struct replica *replica, uint64_t limi
     /* A record of another kind may be the last before the limit. */
     if (rc == QS_E_NOTFOUND)
         rc = limit == UINT64_MAX || log->end.position == limit ? 0 : QS_CORRUPT();
+    return rc;
+}
+
+int qs_core_follow_log(struct core *core, struct replica *replica, uint64_t limit)
+{
+    pthread_mutex_lock(&core->follow_lock);
+    int rc = follow(core, replica, limit);
+    pthread_mutex_unlock(&core->follow_lock);
+    return rc;
+}
+
+/* By F1 nobody appends while there is something to apply: only then may the log be looked at. */
+int qs_core_catch_up(void *context, struct replica *replica, txnid_t snapshot, uint64_t limit)
+{
+    struct core *core = context;
+    pthread_mutex_lock(&core->follow_lock);
+    int rc = atomic_load(&replica->applied) < snapshot ? follow(core, replica, limit) : 0;
+    pthread_mutex_unlock(&core->follow_lock);
+    return rc;
+}
+
+int qs_core_look_ahead(struct core *core, struct replica *replica, txnid_t snapshot, uint64_t limit)
+{
+    int rc = 0;
+    pthread_mutex_lock(&core->follow_lock);
+    struct ahead *ahead = atomic_load_explicit(&replica->ahead, memory_order_relaxed);
+    if (ahead == NULL && (ahead = qs_ahead_new()) == NULL)
+        rc = ENOMEM;
+    else
+        atomic_store(&replica->ahead, ahead);
+    if (rc == 0 && atomic_load(&replica->applied) < snapshot)
+        rc = qs_ahead_read(ahead, &replica->log, replica->latest.used_pages, &core->names, limit);
     pthread_mutex_unlock(&core->follow_lock);
     return rc;
 }

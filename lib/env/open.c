@@ -111,10 +111,12 @@ static int start(struct core *core, const struct qs_options *options, struct met
     if (rc == 0 && first)
         rc = qs_recover(core, meta, &sound);
     if (rc == 0)
-        rc = qs_replica_open(core->store, meta, NULL, &replica);
+        rc = qs_replica_open(core->store, meta, NULL, NULL, &replica);
     if (rc != 0)
         return rc;
     replica->log.sound = sound;
+    replica->catch_up = qs_core_catch_up;
+    replica->core = core;
     core->replicas = replica;
     atomic_init(&core->current, replica);
     return 0;
@@ -125,8 +127,8 @@ static int make_tables(struct core *core)
     unsigned slots =
         qs_lockfile_max_readers(core->lockfile) + 1; /* one for a checkpoint under way */
     core->uses = malloc(slots * sizeof *core->uses);
-    core->live_snapshots = malloc(slots * sizeof *core->live_snapshots);
-    core->live_checkpoints = malloc(slots * sizeof *core->live_checkpoints);
+    core->live_snapshots = malloc(2 * slots * sizeof *core->live_snapshots);
+    core->live_checkpoints = malloc(2 * slots * sizeof *core->live_checkpoints);
     core->used_checkpoints = malloc(slots * sizeof *core->used_checkpoints);
     bool all = core->uses != NULL && core->live_snapshots != NULL &&
                core->live_checkpoints != NULL && core->used_checkpoints != NULL;

@@ -88,7 +88,8 @@ static int reclaim_pages(struct core *core, const struct replica *replica)
 int qs_core_reclaim(struct core *core, struct replica *replica)
 {
     pthread_mutex_lock(&core->follow_lock);
-    qs_core_scan(core);
+    qs_core_scan(core, replica);
+    qs_replica_renew_ahead(replica, core->behind_count);
     struct live live = qs_core_live(core);
     qs_cache_trim(&replica->cache, live, CACHE_TRIM_STEP);
     qs_core_free_unlinked(core, replica);

@@ -8,7 +8,7 @@
  *            | suspect u64 | failed u32
  *      256   high water of slots u32
  *      320   reader slots, 64 bytes each: snapshot u64 | checkpoint u64 | owner u64 | thread u64
- *            | inside u64
+ *            | inside u64 | below u64
  *
  * Locks on bytes of the file (fcntl, so the kernel drops them when a process ends):
  *      0           read: has the file open; write: is the only one, initialising or closing
@@ -28,7 +28,7 @@
 #include <stdatomic.h>
 
 #define LOCKFILE_MAGIC 0x6b636f6c70657473ull /* "stepLock" */
-#define LOCKFILE_FORMAT 3u
+#define LOCKFILE_FORMAT 4u
 #define LOCKFILE_SLOTS_OFFSET 320u
 #define LOCKFILE_USE_BYTE 0
 #define LOCKFILE_OPENING_BYTE 1
@@ -86,7 +86,10 @@ struct reader {
     _Atomic uint64_t thread;     /* pthread_self() of the holder; 0 while claiming */
     _Atomic uint64_t inside; /* 0, or since when the holder follows links in its process's memory:
                                   * of interest to that process only (readers/inside.h) */
-    uint8_t spare[24];       /* a slot is a cache line: no two readers share one */
+    _Atomic uint64_t below;  /* an older transaction whose pages the holder reads as well, or
+                                  * QS_TXNID_NONE; of interest to its process only, valid while
+                                  * snapshot is */
+    uint8_t spare[16];       /* a slot is a cache line: no two readers share one */
 };
 static_assert(sizeof(struct reader) == 64, "reader slot");
 

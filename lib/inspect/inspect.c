@@ -21,7 +21,7 @@ int qs_inspect_open(struct inspect *inspect, const char *path)
     if (rc == 0)
         rc = qs_store_map_reserve(inspect->store, inspect->meta.high_water + 1);
     if (rc == 0)
-        rc = qs_map_open(&inspect->map, inspect->store, &inspect->meta.map);
+        rc = qs_map_open(&inspect->map, inspect->store, &inspect->meta.map, NULL);
     if (rc != 0) {
         qs_store_close(inspect->store);
         return rc;

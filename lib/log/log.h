@@ -51,6 +51,9 @@ struct log {
 int qs_log_open(struct log *log, const struct log_anchor *anchor, uint64_t checkpoint, txnid_t txn);
 void qs_log_close(struct log *log);
 
+/* Makes `to`, zeroed or a log, a second reader that stands where `from` does. ENOMEM: `to` stays. */
+int qs_log_copy(struct log *to, const struct log *from);
+
 /* The segment in which the log ends; NULL: it has none. */
 static inline const struct log_segment *qs_log_tail(const struct log *log)
 {

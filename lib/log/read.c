@@ -37,6 +37,21 @@ void qs_log_close(struct log *log)
     log->end.segments = 0;
 }
 
+int qs_log_copy(struct log *to, const struct log *from)
+{
+    struct log copy = *from;
+    int rc = qs_vector_reserve((void **)&to->segment, &to->capacity, from->end.segments,
+                               sizeof *to->segment);
+    if (rc != 0)
+        return rc;
+    if (from->end.segments > 0)
+        memcpy(to->segment, from->segment, from->end.segments * sizeof *to->segment);
+    copy.segment = to->segment;
+    copy.capacity = to->capacity;
+    *to = copy;
+    return 0;
+}
+
 /* Bytes of the last segment from position `at` on; NULL when there are none. */
 static const uint8_t *rest(const struct log *log, uint64_t at, uint64_t *size)
 {

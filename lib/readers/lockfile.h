@@ -83,6 +83,9 @@ void qs_reader_return(struct lockfile *lockfile, struct reader *reader);
 /* Publishes what the reader uses; seq_cst, so that after it a re-read of the positions (seq_cst
  * loads) decides whether a reclaimer has seen it (engine rule 5). */
 void qs_reader_publish(struct reader *reader, uint64_t checkpoint, txnid_t snapshot);
+/* The reader needs the versions that transaction `below` sees as well, until it publishes or clears. seq_cst, as
+ * above: who unlinks versions without having seen it has raised what the caller looks at next. */
+void qs_reader_publish_below(struct reader *reader, txnid_t below);
 /* No snapshot any more; keeps the slot. */
 void qs_reader_clear(struct reader *reader);
 bool qs_reader_active(const struct reader *reader);
@@ -90,7 +93,8 @@ bool qs_reader_active(const struct reader *reader);
 struct reader_use {
     uint64_t checkpoint; /* the file pages of this checkpoint may be in use */
     txnid_t snapshot;
-    bool own; /* by this process */
+    txnid_t below; /* the same, for its process; QS_TXNID_NONE: nothing older */
+    bool own;      /* by this process */
 };
 
 /* Copies the uses of all active slots into `uses` (room for `max`, at least max_readers entries)

@@ -129,10 +129,16 @@ void qs_reader_return(struct lockfile *lockfile, struct reader *reader)
 
 void qs_reader_publish(struct reader *reader, uint64_t checkpoint, txnid_t snapshot)
 {
+    atomic_store_explicit(&reader->below, QS_TXNID_NONE, memory_order_relaxed);
     atomic_store_explicit(&reader->checkpoint, checkpoint, memory_order_relaxed);
     /* seq_cst: orders the checkpoint before it and the caller's re-read of the positions after it;
      * pairs with the loads in qs_reader_scan(). */
     atomic_store(&reader->snapshot, snapshot);
+}
+
+void qs_reader_publish_below(struct reader *reader, txnid_t below)
+{
+    atomic_store(&reader->below, below);
 }
 
 void qs_reader_clear(struct reader *reader)
@@ -166,6 +172,7 @@ unsigned qs_reader_scan(struct lockfile *lockfile, struct reader_use *uses, unsi
         uses[found].own =
             atomic_load_explicit(&slot->owner, memory_order_relaxed) == lockfile->self;
         uses[found].checkpoint = atomic_load_explicit(&slot->checkpoint, memory_order_relaxed);
+        uses[found].below = atomic_load(&slot->below); /* seq_cst; qs_reader_publish_below() */
         found++;
     }
     return found;

@@ -19,6 +19,48 @@ static const struct tree_order *ask(const struct tree_order *order, const struct
     return room;
 }
 
+/* What the operation says that its key is. */
+static int value_of_op(const struct view *view, const struct log_op *op, struct qs_val *value)
+{
+    struct entry entry = {.value = (const uint8_t *)(op + 1) + op->key_size,
+                          .value_size = (uint16_t)op->value_size,
+                          .flags = ENTRY_LARGE};
+    switch ((enum log_op_kind)op->kind) {
+    case LOG_OP_DELETE:
+        return QS_E_NOTFOUND;
+    case LOG_OP_LARGE:
+        return qs_tree_value(view, &entry, value);
+    default:
+        *value = (struct qs_val){op->value_size, entry.value};
+        return 0;
+    }
+}
+
+/* In a transaction whose view lies behind its snapshot: from an operation since, or from a record that none has
+ * changed. *done false: the view has to catch up first, since records alone do not tell. */
+static int get_behind(struct qs_txn *txn, const struct qs_tree *tree, const struct qs_val *key,
+                      struct qs_val *value, bool *done)
+{
+    const struct tree_record *record;
+    const struct tree_order *order;
+    const struct view *view = &txn->view;
+    struct entry entry;
+    *done = false;
+    if (has_program(tree) || qs_txn_kind(txn, tree, &record, &order) != 0 || txn->ahead == NULL ||
+        (record->flags & QS_DUPSORT) != 0)
+        return 0;
+    struct ahead_key ahead_key = {key->data, key->size, tree->index, 0};
+    qs_ahead_prefetch(txn->ahead, &ahead_key);
+    int rc = qs_tree_get(view, record, &order->keys, key->data, key->size, &entry);
+    if (rc == 0 && (entry.flags & ENTRY_TREE) != 0)
+        return 0; /* changes in that tree have changed it */
+    *done = true;
+    const struct log_op *op = qs_ahead_find(txn->ahead, &ahead_key, view->snapshot, txn->id);
+    if (op != NULL)
+        return value_of_op(view, op, value);
+    return rc == 0 ? qs_tree_value(view, &entry, value) : rc;
+}
+
 int qs_get(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, struct qs_val *value)
 {
     const struct tree_record *record;
@@ -29,6 +71,12 @@ int qs_get(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, s
         return QS_E_BAD_TXN;
     if (key->size == 0)
         return QS_E_BAD_VALSIZE;
+    if (txn->ahead != NULL) {
+        bool done;
+        int behind_rc = get_behind(txn, tree, key, value, &done);
+        if (done)
+            return behind_rc;
+    }
     int rc = qs_txn_record(txn, tree, &record, &order);
     if (rc != 0)
         return rc;
@@ -99,7 +147,7 @@ int qs_compare(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *a,
     struct tree_order asking;
     /* A failed writer still knows its trees; a reader that was reset has no snapshot to look in. */
     if (txn->status != TXN_RESET)
-        qs_txn_record(txn, tree, &record, &order);
+        qs_txn_kind(txn, tree, &record, &order);
     order = ask(order, tree, &asking);
     return qs_order_compare(&order->keys, a->data, a->size, b->data, b->size);
 }

@@ -70,13 +70,14 @@ static void take_meta(struct replica *r, const struct meta *meta)
 }
 
 int qs_replica_open(struct store *store, const struct meta *meta, struct replica *reuse,
-                    struct replica **out)
+                    const struct replica *before, struct replica **out)
 {
     _Atomic(struct tree_version *) *slot;
     /* `users` of a struct used again is left alone: late comers count themselves in and out. */
     struct replica *r = reuse != NULL ? reuse : calloc(1, sizeof *r);
     if (r == NULL)
         return ENOMEM;
+    bool next = before != NULL && before->meta.checkpoint + 1 == meta->checkpoint;
     r->store = store;
     take_meta(r, meta);
     qs_retire_init(&r->retire, free);
@@ -84,7 +85,7 @@ int qs_replica_open(struct store *store, const struct meta *meta, struct replica
     r->log.store = store;
     int rc = qs_log_open(&r->log, &meta->log, meta->checkpoint, meta->txn);
     if (rc == 0)
-        rc = qs_cache_open(&r->cache, store, &meta->map);
+        rc = qs_cache_open(&r->cache, store, &meta->map, next ? &before->cache.map : NULL);
     if (rc != 0)
         goto err_after_alloc;
     struct tree_version *main_tree = new_version(&meta->main, true, 0);
@@ -125,6 +126,7 @@ void qs_replica_empty(struct replica *r)
     qs_retire_close(&r->retire);
     qs_cache_close(&r->cache);
     qs_log_close(&r->log);
+    qs_ahead_free(atomic_exchange(&r->ahead, NULL));
     free(r->latest.freed);
     free(r->latest.released);
     free(r->latest.runs);
@@ -140,6 +142,26 @@ void qs_replica_free(struct replica *r)
     if (!r->retired)
         qs_replica_empty(r);
     free(r);
+}
+
+#define AHEAD_KEPT 65536u /* entries */
+
+void qs_replica_renew_ahead(struct replica *r, unsigned behind)
+{
+    /* relaxed: changed by who holds follow_lock */
+    struct ahead *ahead = atomic_load_explicit(&r->ahead, memory_order_relaxed), *fresh;
+    if (ahead == NULL)
+        return;
+    /* Who began after it was replaced uses the new one; whoever began before is counted. */
+    if (behind == 0) {
+        qs_ahead_free(ahead->retired);
+        ahead->retired = NULL;
+    }
+    if (ahead->count < AHEAD_KEPT || ahead->retired != NULL || (fresh = qs_ahead_new()) == NULL)
+        return;
+    fresh->retired = ahead;
+    /* seq_cst: a reader that takes the old one has shown itself before the next scan */
+    atomic_store(&r->ahead, fresh);
 }
 
 void qs_replica_state(struct replica *r, struct replica_state *state)

@@ -15,6 +15,7 @@
 #include "format/pending.h"
 #include "log/log.h"
 #include "tree/tree.h"
+#include "txn/ahead.h"
 #include "txn/names.h"
 
 struct tree_version {
@@ -68,17 +69,26 @@ struct replica {
     struct meta meta;            /* of that checkpoint */
     struct log log;              /* since that checkpoint; ends where `applied` does */
     struct latest latest;
+    _Atomic(struct ahead *) ahead; /* operations beyond `applied`; NULL: nobody needed any */
+    int (*catch_up)(void *core, struct replica *replica, txnid_t snapshot, uint64_t limit);
+    void *
+        core; /* for `catch_up`, which applies the log up to `limit` if `snapshot` is not applied */
     _Atomic uint64_t users; /* transactions that use it */
     struct replica *next;   /* in the core's list */
     bool retired;           /* contents given back (under the core's lock) */
 };
 
-/* `reuse` (may be NULL): an emptied replica whose struct to use. On failure it stays as it is. */
+/* `reuse` (may be NULL): an emptied replica whose struct to use. On failure it stays as it is. `before` (may be
+ * NULL): the replica of some checkpoint before, which is not empty. */
 int qs_replica_open(struct store *store, const struct meta *meta, struct replica *reuse,
-                    struct replica **replica);
+                    const struct replica *before, struct replica **replica);
 /* Gives back the contents, keeping the struct: late comers may still look at `users`. */
 void qs_replica_empty(struct replica *replica);
 void qs_replica_free(struct replica *replica);
+
+/* Lets go of operations that are applied, all of them, where many have gathered. `behind` readers of this process
+ * may still use them. The reader slots were scanned after the last call. */
+void qs_replica_renew_ahead(struct replica *replica, unsigned behind);
 
 /* What a reader begins from: consistent values, and `sequence` to check again when they have been
  * published. */

@@ -95,9 +95,14 @@ static int blocked_by_record(struct qs_txn *txn, const char *name)
     const struct tree_record *record;
     const struct tree_order *order;
     struct entry entry;
-    int rc = qs_txn_record(txn, &main_tree, &record, &order);
+    int rc = qs_txn_kind(txn, &main_tree, &record, &order);
     if (rc == 0)
         rc = qs_tree_find(qs_txn_view(txn), record, &order->keys, name, strlen(name), &entry);
+    if (txn->ahead != NULL && (rc != 0 || (entry.flags & ENTRY_TREE) == 0)) {
+        /* No tree, as far as the older view tells: a record may have come, or gone. */
+        rc = qs_txn_catch_up(txn);
+        return rc == 0 ? blocked_by_record(txn, name) : rc;
+    }
     if (rc != 0)
         return rc;
     return (entry.flags & ENTRY_TREE) != 0 ? 0 : QS_E_INCOMPATIBLE;
@@ -130,7 +135,7 @@ int qs_tree_open(struct qs_txn *txn, const char *name, unsigned flags, struct qs
     if (rc == 0 && missing)
         rc = create(txn, *out, stored_flags);
     else if (rc == 0)
-        rc = qs_txn_record(txn, *out, &record, &order);
+        rc = qs_txn_kind(txn, *out, &record, &order);
     return rc;
 }
 
@@ -157,7 +162,7 @@ int qs_tree_flags(struct qs_txn *txn, struct qs_tree *tree, unsigned *flags)
     const struct tree_order *order;
     if (txn->status == TXN_RESET)
         return QS_E_BAD_TXN;
-    int rc = qs_txn_record(txn, tree, &record, &order);
+    int rc = qs_txn_kind(txn, tree, &record, &order);
     if (rc == 0)
         *flags = record->flags;
     return rc;

@@ -15,6 +15,7 @@ void qs_txn_init_read(struct qs_txn *txn, struct replica *replica, struct names 
     txn->names = names;
     txn->id = snapshot;
     txn->checkpoint = state->checkpoint;
+    txn->ahead = NULL;
     txn->status = TXN_READY;
     txn->view = (struct view){.map = &replica->cache.map,
                               .file = qs_store_map(replica->store)->base,
@@ -127,6 +128,19 @@ int qs_txn_tree(struct qs_txn *txn, const struct qs_tree *tree, struct txn_tree 
     return (*out)->exists ? 0 : QS_E_NOTFOUND;
 }
 
+int qs_txn_apply_ahead(struct qs_txn *txn)
+{
+    struct replica *replica = txn->replica;
+    int rc = replica->catch_up(replica->core, replica, txn->id, txn->log_limit);
+    if (rc != 0)
+        return rc;
+    /* What was read before stays where it is: the slot names the older view until the end. */
+    txn->view.file = qs_store_map(replica->store)->base;
+    txn->view.snapshot = txn->id;
+    txn->ahead = NULL;
+    return 0;
+}
+
 int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
                   const struct tree_order **order)
 {
@@ -142,9 +156,24 @@ int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct t
     if (txn->parent != NULL)
         return qs_txn_record(txn->parent, tree, record, order);
     const struct tree_version *version;
-    int rc = qs_replica_tree(txn->replica, &txn->view, tree, &version);
+    int rc = qs_txn_catch_up(txn);
+    if (rc == 0)
+        rc = qs_replica_tree(txn->replica, &txn->view, tree, &version);
     if (rc != 0)
         return rc;
+    *record = &version->record;
+    *order = &version->order;
+    return 0;
+}
+
+int qs_txn_kind(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
+                const struct tree_order **order)
+{
+    const struct tree_version *version;
+    /* Flags change, and trees come and go, by operations that only a replay understands. */
+    if (txn->ahead == NULL || qs_ahead_is_opaque(txn->ahead, txn->view.snapshot) ||
+        qs_replica_tree(txn->replica, &txn->view, tree, &version) != 0)
+        return qs_txn_record(txn, tree, record, order);
     *record = &version->record;
     *order = &version->order;
     return 0;

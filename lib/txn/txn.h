@@ -30,6 +30,10 @@ struct qs_txn {
     struct writer *writer;   /* write transactions; NULL: a read one */
     txnid_t id;              /* snapshot, or number of this write transaction */
     uint64_t checkpoint;     /* read: the one its snapshot lies in */
+    const struct ahead
+        *ahead;         /* read: operations between `view`, which lies further back then, and its
+                                   snapshot; NULL: there are none */
+    uint64_t log_limit; /* read: position up to which the log has the snapshot */
     enum txn_status status;
     struct txn_tree **tree;     /* write: by tree index, NULL while not touched */
     size_t tree_count;          /* entries in `tree` */
@@ -83,6 +87,17 @@ int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_
  * transaction ends. In a read transaction the order asks nobody: see qs_txn_ask(). */
 int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
                   const struct tree_order **order);
+
+/* The same where only flags and order are asked for: the rest may be older than the snapshot. */
+int qs_txn_kind(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
+                const struct tree_order **order);
+
+/* Brings a read transaction's view up to its snapshot, where that was left for later. Errors of following. */
+int qs_txn_apply_ahead(struct qs_txn *txn);
+static inline int qs_txn_catch_up(struct qs_txn *txn)
+{
+    return __builtin_expect(txn->ahead == NULL, 1) ? 0 : qs_txn_apply_ahead(txn);
+}
 
 /* Has an order ask the program. */
 static inline void qs_txn_ask(struct tree_order *order, const struct qs_tree *tree)

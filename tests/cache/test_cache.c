@@ -102,7 +102,7 @@ Test(cache, every_snapshot_keeps_what_it_saw)
     struct meta meta;
     world.random = scratch_seed(1);
     world.store = scratch_store_open(&meta, META_PAGES + (TXNS + 1) * (PAGES + 1));
-    cr_assert(qs_cache_open(&world.cache, world.store, &meta.map) == 0);
+    cr_assert(qs_cache_open(&world.cache, world.store, &meta.map, NULL) == 0);
     for (unsigned step = 0; step < TXNS; step++) {
         commit(&world);
         readers_come_and_go(&world);

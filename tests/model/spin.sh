@@ -23,6 +23,7 @@ readers holds               CHECKPOINTS=3 SNAPSHOTS=1
 readers holds               CHECKPOINTS=3 SNAPSHOTS=1 TXNS=1 BUFFERED
 inside  holds               VISITS=1
 inside  holds               VISITS=1 FENCED
+behind  holds               READERS=1
 log     holds               NO_SYNCER
 log     holds               COMMITTERS=2
 log     ends                COMMITTERS=2
@@ -36,6 +37,8 @@ readers holds               CHECKPOINTS=4 SNAPSHOTS=3 READERS=1 BUFFERED
 readers ends                CHECKPOINTS=3 SNAPSHOTS=1 TXNS=1
 inside  holds
 inside  holds               FENCED
+behind  holds               READERS=2 TXNS=2
+behind  holds               READERS=1 TXNS=6
 log     holds
 log     holds               COMMITTERS=4 KILLS=0 NO_SYNCER
 log     ends                NO_SYNCER
@@ -58,6 +61,11 @@ inside  assertion_violated  NO_BARRIER
 inside  assertion_violated  LOOK_FIRST
 inside  assertion_violated  LATE_MARK
 inside  assertion_violated  EARLY_STAMP
+behind  assertion_violated  READERS=1 NO_RECHECK
+behind  assertion_violated  READERS=1 BELOW_UNSEEN
+behind  assertion_violated  READERS=1 NEWEST_VISIBLE
+behind  assertion_violated  READERS=1 LATE_BELOW
+behind  assertion_violated  READERS=1 CLEARED
 log     assertion_violated  EARLY_VISIBLE
 log     assertion_violated  PLAIN_VISIBLE
 log     assertion_violated  OWN_RECORD

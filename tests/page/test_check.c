@@ -39,7 +39,8 @@ static void exercise_leaf(struct random_state *random, struct page *page,
         entry.key = key;
         entry.value = scratch;
         entry.value_size = (uint16_t)random_below(random, 100);
-        entry.flags = 0; /* a flipped one may say that the value is a set, which these bytes are not */
+        entry.flags =
+            0; /* a flipped one may say that the value is a set, which these bytes are not */
         qs_leaf_replace(page, style->order, i, &entry, scratch);
         qs_leaf_remove(page, random_below(random, page->count));
     }
