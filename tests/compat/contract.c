@@ -7,6 +7,7 @@
 #define _GNU_SOURCE /* mkdtemp() */
 
 #include "contract.h"
+#include "effort.h"
 
 #include <ftw.h>
 #include <stdlib.h>
@@ -57,6 +58,17 @@ void must(struct context *now, const char *what, int rc)
     fflush(now->out);
     fprintf(stderr, "%s: %s: %s\n", now->api->label, what, now->api->strerror(rc));
     _exit(1);
+}
+
+bool addresses_are_free(struct context *now)
+{
+    bool they_are = effort(1, 0) != 0;
+
+    if (!they_are && now->real) {
+        printf("left out, for want of addresses\n");
+        fflush(stdout);
+    }
+    return they_are;
 }
 
 int try_open(struct context *now, const char *path, unsigned flags, size_t map_bytes, MDB_env **env)

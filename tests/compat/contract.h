@@ -38,6 +38,9 @@ void say_bytes(struct context *now, const char *what, const MDB_val *val);
 /* Ends the process, unsuccessfully, when `rc` is not 0. */
 void must(struct context *now, const char *what, int rc);
 
+/* False under valgrind, which has most of them for itself; the situation is left out then. */
+bool addresses_are_free(struct context *now);
+
 /* An environment in the current directory with room for named databases; map size 0: the default. */
 MDB_env *open_env(struct context *now, unsigned flags, size_t map_bytes);
 

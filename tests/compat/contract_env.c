@@ -111,9 +111,10 @@ static void odd_map_sizes(struct context *now)
 static void huge_maps(struct context *now)
 {
     MDB_env *env;
-    int rc = try_open(now, ".", 0, (size_t)1 << 40, &env);
 
-    say(now, "1 TiB", rc);
+    if (!addresses_are_free(now))
+        return;
+    env = open_env(now, 0, (size_t)1 << 40); /* 1 TiB */
     put_many(now, env, 0, 10);
     say_number(now, "map", map_bytes_of(now, env));
     now->api->env_close(env);

@@ -280,6 +280,8 @@ static void foreign_file(struct context *now)
 
 static void fixed_map(struct context *now)
 {
+    if (!addresses_are_free(now))
+        return;
     open_and_say(now, ".", MDB_FIXEDMAP);
     open_and_say(now, ".", MDB_FIXEDMAP);
     open_and_say(now, ".", 0);
