@@ -54,7 +54,8 @@ compile_on() {
 
 under_wrapper() {
     if [ -n "${QS_VALGRIND:-}" ]; then
-        valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=99 "$@"
+        valgrind -q --vgdb=no --leak-check=full --errors-for-leak-kinds=definite \
+            --error-exitcode=99 "$@"
     else
         "$@"
     fi
