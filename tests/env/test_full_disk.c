@@ -31,7 +31,7 @@ static void set_up(void)
     cr_assert(mkdtemp(directory) != NULL);
     snprintf(data_path, sizeof data_path, "%s/data", directory);
     snprintf(lock_path, sizeof lock_path, "%s/lock", directory);
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("none", directory, "tmpfs", 0, "size=6m") != 0) {
         rmdir(directory);
         cr_skip_test("no file system of its own: %s", strerror(errno));
