@@ -77,6 +77,8 @@ struct qs_val crash_value(const struct crash_shape *shape, uint32_t number)
     uint64_t hash = crash_hash(number);
     uint64_t limit = shape->value_bytes_max;
 
+    if (number >= CRASH_LARGE && number < CRASH_BULKY)
+        return (struct qs_val){4000 + hash % 12000, pool + (hash >> 16) % POOL_STEPS};
     if (number >= CRASH_BULKY)
         return (struct qs_val){CRASH_VALUE_BYTES / 2 + hash % (CRASH_VALUE_BYTES / 2), pool};
     if (hash % 100 < shape->large_percent)

@@ -22,6 +22,8 @@ enum {
     CRASH_VALUE_BYTES = 96 << 10 /* longest value */
 };
 
+#define CRASH_LARGE                                                                                \
+    (1u << 30) /* values with numbers from here on are large, all of them different */
 #define CRASH_BULKY (1u << 31) /* values with numbers from here on are large whatever the shape */
 
 struct crash_content {
@@ -88,6 +90,9 @@ int crash_work_fixed(struct crash_workload *work, struct qs_txn *txn, unsigned s
 /* Puts bulky values into the last tree, or deletes what has the same keys: the file grows by two to three
  * MiB and need not be so large any more. */
 int crash_work_bulk(struct crash_workload *work, struct qs_txn *txn, bool grow);
+
+/* Overwrites some of few large values, or deletes one: they use the same runs again and again. */
+int crash_work_churn(struct crash_workload *work, struct qs_txn *txn);
 
 /* Begins, works, commits; on success `committed` becomes the new content. With `fixed` the steps
  * of crash_work_fixed(). The first error; the transaction is over in every case. */

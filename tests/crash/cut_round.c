@@ -35,6 +35,11 @@ static void pick_manner(struct cut_round *round)
     round->log_bytes_max = log_bytes[(shape >> 24) % 6];
     round->small = crash_below(&random, 2) == 0;
     round->work.next_value = 1 + round->number * 1000000u;
+    round->churn = crash_hash(round->seed * 64 + round->number + 2) % 4 == 0;
+    if (round->churn)
+        round->log_bytes_max = (shape >> 24) % 2 == 0 ? 0 : 400000;
+    if (round->churn && !round->faulty && crash_below(&random, 2) == 0)
+        round->flags = QS_NOSYNC;
     /* Keys keep their shape as long as the file lives. */
     round->work.shape.key_bytes_max = shape % 4 == 0 ? 500 : 40;
     round->work.shape.value_bytes_max = (shape >> 8) % 2 == 0 ? 400 : 1500;
@@ -57,7 +62,7 @@ static void add_commit(struct cut_round *round, unsigned flags, size_t begun)
         (struct commit_mark){round->work.committed, flags, begun, returned, SIZE_MAX};
 }
 
-enum work { WORK_ANY, WORK_GROW, WORK_SHRINK };
+enum work { WORK_ANY, WORK_GROW, WORK_SHRINK, WORK_CHURN };
 
 static int one_transaction(struct cut_round *round, unsigned flags, enum work kind)
 {
@@ -69,9 +74,12 @@ static int one_transaction(struct cut_round *round, unsigned flags, enum work ki
     if (rc != 0)
         return rc;
     work->working = work->committed;
-    rc = kind == WORK_ANY
-             ? crash_work(work, txn, 1 + crash_below(&work->random, round->small ? 2 : 10))
-             : crash_work_bulk(work, txn, kind == WORK_GROW);
+    if (kind == WORK_ANY)
+        rc = crash_work(work, txn, 1 + crash_below(&work->random, round->small ? 2 : 10));
+    else if (kind == WORK_CHURN)
+        rc = crash_work_churn(work, txn);
+    else
+        rc = crash_work_bulk(work, txn, kind == WORK_GROW);
     if (rc != 0 || crash_below(&work->random, 8) == 0) {
         qs_txn_abort(txn);
         return rc == QS_E_MAP_FULL ? 0 : rc;
@@ -165,7 +173,9 @@ static int one_step(struct cut_round *round, struct qs_txn **reader, unsigned *f
     size_t before = recording_events();
     int rc = one_transaction(round, *flags, kind);
 
-    if (rc == 0 && crash_below(&round->work.random, is_lazy(*flags) ? 4 : 10) == 0)
+    if (rc == 0 && crash_below(&round->work.random, round->churn      ? 20
+                                                    : is_lazy(*flags) ? 4
+                                                                      : 10) == 0)
         rc = sync_all(round);
     if (rc == EIO && round->faulty) {
         if (*reader != NULL)
@@ -184,6 +194,8 @@ static int one_step(struct cut_round *round, struct qs_txn **reader, unsigned *f
 /* In one round of three the file grows at the beginning, and is too large from the middle on. */
 static enum work kind_of_step(const struct cut_round *round, unsigned step, unsigned count)
 {
+    if (round->churn && step % 8 != 7)
+        return WORK_CHURN;
     if (crash_hash(round->seed * 64 + round->number + 1) % 3 != 0)
         return WORK_ANY;
     return step == 0 ? WORK_GROW : step == count / 2 ? WORK_SHRINK : WORK_ANY;
@@ -191,8 +203,8 @@ static enum work kind_of_step(const struct cut_round *round, unsigned step, unsi
 
 static int do_work(struct cut_round *round)
 {
-    unsigned count = round->small ? 15 + crash_below(&round->work.random, 40)
-                                  : 4 + crash_below(&round->work.random, 12);
+    unsigned count = round->small || round->churn ? 15 + crash_below(&round->work.random, 40)
+                                                  : 4 + crash_below(&round->work.random, 12);
     unsigned flags = round->flags;
     struct qs_txn *reader = NULL;
     int rc = 0;

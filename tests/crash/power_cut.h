@@ -40,6 +40,7 @@ struct cut_round {
     unsigned flags;             /* enum qs_env_flag at open */
     bool mixed;                 /* flags change from commit to commit */
     bool small;                 /* many transactions of few changes: a checkpoint is carried */
+    bool churn;                 /* the same large values over and over */
     bool faulty;                /* an I/O call fails, and the file is opened anew */
     struct crash_workload work; /* what is done */
     struct commit_mark commit[COMMITS_MAX]; /* [0] is what it began with */

@@ -186,6 +186,22 @@ int crash_work_bulk(struct crash_workload *work, struct qs_txn *txn, bool grow)
     return rc;
 }
 
+int crash_work_churn(struct crash_workload *work, struct qs_txn *txn)
+{
+    const unsigned tree = CRASH_TREES - 1, keys = 8;
+    unsigned count = 1 + crash_below(&work->random, 4);
+    int rc = 0;
+
+    for (unsigned i = 0; i < count && rc == 0; i++) {
+        unsigned index = crash_below(&work->random, keys), dice = crash_below(&work->random, 10);
+        uint32_t number = CRASH_LARGE | work->next_value++;
+
+        rc = dice == 0 ? delete_key(work, txn, tree, index)
+                       : put_value(work, txn, tree, index, number, dice == 1);
+    }
+    return rc;
+}
+
 int crash_work_fixed(struct crash_workload *work, struct qs_txn *txn, unsigned step)
 {
     unsigned tree = step % CRASH_TREES;
