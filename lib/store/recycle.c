@@ -96,12 +96,12 @@ int qs_recycle_make_room(struct recycle *r, size_t runs)
     return rc == 0 ? grow_table(r, runs) : rc;
 }
 
-bool qs_recycle_add(struct recycle *r, uint64_t pgno, uint64_t pages, uint64_t freed, txnid_t txn)
+bool qs_recycle_add(struct recycle *r, const struct pending_run *run, uint64_t freed, txnid_t txn)
 {
-    if (!qs_recycle_knows(r, pgno))
+    if (!qs_recycle_knows(r, run->pgno))
         return false;
-    uint64_t placed = probe(r->placed, r->placed_capacity, pgno)->position;
-    push(r, &(struct recycled){pgno, pages, placed, freed, txn, false});
+    uint64_t placed = probe(r->placed, r->placed_capacity, run->pgno)->position;
+    push(r, &(struct recycled){run->pgno, run->pages, run->born, placed, freed, txn, false});
     r->added++;
     return true;
 }
@@ -189,6 +189,7 @@ static void join(struct recycle *r)
             continue;
         }
         last->pages += now.pages;
+        last->born = now.born < last->born ? now.born : last->born;
         last->placed = now.placed < last->placed ? now.placed : last->placed;
         last->freed = now.freed > last->freed ? now.freed : last->freed;
         last->txn = now.txn > last->txn ? now.txn : last->txn;

@@ -13,10 +13,12 @@
 #define QS_STORE_RECYCLE_H
 
 #include "base/types.h"
+#include "format/pending.h"
 
 struct recycled {
     uint64_t pgno;   /* first page */
     uint64_t pages;  /* length, 0: nothing is left of it */
+    uint64_t born;   /* checkpoint in whose time it was placed, or an earlier one */
     uint64_t placed; /* log position: what placed it does not stand before */
     uint64_t freed;  /* log position: what released it ends at or before */
     txnid_t txn;     /* that released it, or a later one */
@@ -58,7 +60,7 @@ void qs_recycle_placed(struct recycle *recycle, uint64_t pgno, uint64_t position
 /* It was taken from the list, by whoever wrote the record that is followed. */
 void qs_recycle_cut(struct recycle *recycle, uint64_t pgno, uint64_t pages);
 /* A record releases it. False: a checkpoint knows of it, so that it is not for this list. */
-bool qs_recycle_add(struct recycle *recycle, uint64_t pgno, uint64_t pages, uint64_t freed,
+bool qs_recycle_add(struct recycle *recycle, const struct pending_run *run, uint64_t freed,
                     txnid_t txn);
 /* Whether a record placed a value there, behind the newest checkpoint. */
 bool qs_recycle_knows(const struct recycle *recycle, uint64_t pgno);

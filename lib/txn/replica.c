@@ -277,7 +277,7 @@ static void leave_released(struct replica *r, const struct writer *w)
     for (size_t i = 0; i < w->released_count; i++) {
         struct pending_run run = w->released[i];
         if (run.freed == RUN_FREED &&
-            qs_recycle_add(&latest->recycle, run.pgno, run.pages, r->log.end.position, w->txn))
+            qs_recycle_add(&latest->recycle, &run, r->log.end.position, w->txn))
             continue;
         run.freed = 0;
         latest->released_pages += run.pages;
