@@ -32,12 +32,16 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-#define SPIN_NS 20000      /* before sleeping on the mutex */
+#define SPIN_NS 100000     /* before sleeping on the mutex */
+#define PATIENCE_NS 50000  /* of these, while who held it may have it again */
 #define SLEEP_NS 100000000 /* on the mutex, before a look whether strangers have come */
 #define POLL_NS_MIN 50000  /* between two looks while there are */
 #define POLL_NS_MAX 800000
-#define POLLS_A_TRY 64 /* looks at a holder before one whether he died */
-#define SPIN_BURST 32  /* pauses between two looks at the clock */
+#define POLLS_A_TRY 64    /* looks at a holder before one whether he died */
+#define LOOKS_A_CLOCK 8   /* looks at the owner before one at the clock */
+#define PAUSES_PATIENT 32 /* between two looks */
+#define PAUSES_IMPATIENT 4
+#define FREE_LOOKS 3 /* in a row, until the holder has not come back */
 
 enum spin_choice { SPIN_UNKNOWN, SPIN_YES, SPIN_NO };
 
@@ -147,33 +151,53 @@ static int mutex_sleep(struct lock_header *header)
     return mutex_poll(header);
 }
 
+static void pause_for(int pauses)
+{
+    for (int i = 0; i < pauses; i++)
+        cpu_pause();
+}
+
+/* Waits for the mutex without sleeping: EBUSY when it was held all the time. Who has just let go of it often
+ * takes it again at once, and with all in his cache: two who take turns at each transaction do half of what one
+ * does alone. So for a while it is only taken when it stays free. A look at the owner, so as not to pull the
+ * line from him at every turn. */
+static int mutex_spin(struct lock_header *header)
+{
+    int64_t start_ns = qs_monotonic_ns(), waited_ns = 0;
+    int free_looks = 0;
+
+    while (waited_ns < SPIN_NS) {
+        bool patient = waited_ns < PATIENCE_NS;
+        for (int i = 0; i < LOOKS_A_CLOCK; i++) {
+            pause_for(patient ? PAUSES_PATIENT : PAUSES_IMPATIENT);
+            bool is_free = atomic_load_explicit(&header->owner, memory_order_relaxed) == 0;
+            free_looks = is_free ? free_looks + 1 : 0;
+            if (!is_free || (patient && free_looks < FREE_LOOKS))
+                continue;
+            int rc = pthread_mutex_trylock(&header->writer);
+            if (rc != EBUSY)
+                return rc;
+        }
+        waited_ns = qs_monotonic_ns() - start_ns;
+    }
+    return EBUSY;
+}
+
 /* Takes the mutex: at once, after a short spin, or asleep. pthread_mutex_lock()'s results; EDEADLK from here,
  * since the thread ids that it would look at do not tell threads of several pid namespaces apart. */
 static int mutex_lock(struct lockfile *lockfile)
 {
     struct lock_header *header = lockfile->header;
     int rc = pthread_mutex_trylock(&header->writer);
-    int64_t deadline_ns;
 
     if (rc != EBUSY)
         return rc;
     if (atomic_load(&lockfile->holder) == this_thread() &&
         atomic_load(&header->owner) == lockfile->pid)
         return EDEADLK;
-    if (may_spin(lockfile)) {
-        deadline_ns = qs_monotonic_ns() + SPIN_NS;
-        do {
-            for (int i = 0; i < SPIN_BURST; i++)
-                cpu_pause();
-            /* Only a look, so as not to pull the line from the holder at every turn. */
-            if (atomic_load_explicit(&header->owner, memory_order_relaxed) != 0)
-                continue;
-            rc = pthread_mutex_trylock(&header->writer);
-            if (rc != EBUSY)
-                return rc;
-        } while (qs_monotonic_ns() < deadline_ns);
-    }
-    return mutex_sleep(header);
+    if (may_spin(lockfile))
+        rc = mutex_spin(header);
+    return rc == EBUSY ? mutex_sleep(header) : rc;
 }
 
 /* Under the mutex, just taken: has a thread of this process ended holding it, now or earlier? */
