@@ -3,7 +3,7 @@
  * A read transaction publishes (checkpoint, snapshot) in its slot and looks again: either nothing
  * has moved, or it takes the newer state. So whoever reclaims after moving the state either sees
  * the slot or is seen (engine rule 5). Nothing of the file is touched before, but for the meta page of a
- * newer checkpoint, which is copied out and verified; then the log is followed, if need be.
+ * newer checkpoint, which is copied out and verified; then the log is read ahead, if need be.
  */
 #include "env/env.h"
 

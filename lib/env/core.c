@@ -186,8 +186,7 @@ static int start_replica(struct core *core, const struct meta *meta)
         rc = qs_replica_open(core->store, meta, reuse, atomic_load(&core->current), &replica);
     if (rc != 0)
         return rc;
-    replica->catch_up = qs_core_catch_up;
-    replica->core = core;
+    qs_core_adopt(core, replica);
     if (reuse == NULL) {
         replica->next = core->replicas;
         core->replicas = replica;

@@ -111,6 +111,13 @@ int qs_core_look_ahead(struct core *core, struct replica *replica, txnid_t snaps
 /* Has it applied: what replica->catch_up is. */
 int qs_core_catch_up(void *core, struct replica *replica, txnid_t snapshot, uint64_t limit);
 
+/* A replica that was just opened is the core's. */
+static inline void qs_core_adopt(struct core *core, struct replica *replica)
+{
+    replica->catch_up = qs_core_catch_up;
+    replica->core = core;
+}
+
 /* Without shared positions: what others have appended is news once it is found. */
 int qs_core_probe(struct core *core, struct replica *replica);
 

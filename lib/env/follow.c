@@ -161,13 +161,13 @@ int qs_core_catch_up(void *context, struct replica *replica, txnid_t snapshot, u
 
 int qs_core_look_ahead(struct core *core, struct replica *replica, txnid_t snapshot, uint64_t limit)
 {
-    int rc = 0;
     pthread_mutex_lock(&core->follow_lock);
     struct ahead *ahead = atomic_load_explicit(&replica->ahead, memory_order_relaxed);
-    if (ahead == NULL && (ahead = qs_ahead_new()) == NULL)
-        rc = ENOMEM;
-    else
+    if (ahead == NULL) {
+        ahead = qs_ahead_new();
         atomic_store(&replica->ahead, ahead);
+    }
+    int rc = ahead != NULL ? 0 : ENOMEM;
     if (rc == 0 && atomic_load(&replica->applied) < snapshot)
         rc = qs_ahead_read(ahead, &replica->log, replica->latest.used_pages, &core->names, limit);
     pthread_mutex_unlock(&core->follow_lock);

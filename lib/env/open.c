@@ -115,8 +115,7 @@ static int start(struct core *core, const struct qs_options *options, struct met
     if (rc != 0)
         return rc;
     replica->log.sound = sound;
-    replica->catch_up = qs_core_catch_up;
-    replica->core = core;
+    qs_core_adopt(core, replica);
     core->replicas = replica;
     atomic_init(&core->current, replica);
     return 0;

@@ -11,7 +11,7 @@
  *             already do not count for it.
  *             A2 entries never move and never go. Tables that a larger one replaces stay as well: what is
  *             looked at needs no lock.
- * Threads: qs_ahead_find() and qs_ahead_settles() from any, the rest under the core's follow_lock.
+ * Threads: qs_ahead_prefetch(), _find() and _is_opaque() from any, the rest under the core's follow_lock.
  * Source: own; engine §5 has the operations queued by tree.
  */
 #ifndef QS_TXN_AHEAD_H

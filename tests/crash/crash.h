@@ -22,8 +22,8 @@ enum {
     CRASH_VALUE_BYTES = 96 << 10 /* longest value */
 };
 
-#define CRASH_LARGE                                                                                \
-    (1u << 30) /* values with numbers from here on are large, all of them different */
+/* Values with numbers from here on are large, all of them different. */
+#define CRASH_LARGE (1u << 30)
 #define CRASH_BULKY (1u << 31) /* values with numbers from here on are large whatever the shape */
 
 struct crash_content {

@@ -13,6 +13,7 @@
  */
 #define _GNU_SOURCE /* mkdtemp() */
 
+#include "stress/stress.h"
 #include "txn/txn.h"
 
 #include <pthread.h>
@@ -67,27 +68,8 @@ struct reader {
 
 static struct history history[KEYS];
 static uint64_t seed;
-static _Atomic bool stop;
-static _Atomic unsigned failures;
 static _Atomic unsigned long snapshots_read, snapshots_behind, commits_made;
 static char data_path[96], lock_path[96];
-
-#define FAIL(...)                                                                                  \
-    do {                                                                                           \
-        fprintf(stderr, "pid %d: ", (int)getpid());                                                \
-        fprintf(stderr, __VA_ARGS__);                                                              \
-        fputc('\n', stderr);                                                                       \
-        atomic_fetch_add(&failures, 1);                                                            \
-        atomic_store(&stop, true);                                                                 \
-    } while (0)
-
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15ull;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-    return z ^ z >> 31;
-}
 
 static unsigned below(uint64_t *random, unsigned limit)
 {

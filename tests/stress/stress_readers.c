@@ -11,6 +11,8 @@
  */
 #define _GNU_SOURCE /* mkdtemp() */
 
+#include "stress/stress.h"
+
 #include <quickstep.h>
 
 #include <pthread.h>
@@ -43,28 +45,8 @@ struct thread_arguments {
     uint64_t random;    /* state of the thread's numbers */
 };
 
-static atomic_bool stop;
-static atomic_uint failures;
 static atomic_ulong snapshots_read, commits_made;
 static char data_path[96], lock_path[96];
-
-#define FAIL(...)                                                                                  \
-    do {                                                                                           \
-        fprintf(stderr, "pid %d: ", (int)getpid());                                                \
-        fprintf(stderr, __VA_ARGS__);                                                              \
-        fputc('\n', stderr);                                                                       \
-        atomic_fetch_add(&failures, 1);                                                            \
-        atomic_store(&stop, true);                                                                 \
-    } while (0)
-
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15ull;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-    return z ^ z >> 31;
-}
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
