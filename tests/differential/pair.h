@@ -75,6 +75,7 @@ struct pair {
     struct known_cursor before[NEST_MAX][CURSOR_COUNT]; /* when the child of that depth began */
     struct known_db db[DB_COUNT];                       /* by slot */
     unsigned epoch;                                     /* grows when the set of handles changes */
+    uint64_t aborted_dbis; /* bit set of handle numbers that aborted write transactions gave out */
     bool failed;                             /* stop: a mismatch, or nothing to compare with */
     bool inconclusive;                       /* ... the latter */
     const struct step *step;                 /* that is running */

@@ -32,6 +32,11 @@ static void change_epoch(struct pair *pair)
     pair->epoch++;
 }
 
+static uint64_t dbi_bit(const struct pair *pair, unsigned db)
+{
+    return UINT64_C(1) << (pair->world[REAL].dbi[db] % 64);
+}
+
 static void forget_handle(struct pair *pair, unsigned db)
 {
     pair->db[db].open = false;
@@ -51,6 +56,9 @@ void steps_settle_handles(struct pair *pair, unsigned txn, bool publish)
             pair->db[db].owner = -1;
             pair->epoch++;
         } else {
+            if (txn == TXN_WRITE && pair->depth == 0) {
+                pair->aborted_dbis |= dbi_bit(pair, db);
+            }
             forget_handle(pair, db);
         }
     }
@@ -136,10 +144,15 @@ bool steps_reader_active(const struct pair *pair)
     return false;
 }
 
-/* A parent of the innermost transaction opened the handle: the real library brings it back, without
- * a name, when a child has dropped it. */
-static bool opened_outside(const struct pair *pair, unsigned db)
+/* The real library brings the handle back, without a name, when the innermost transaction, a child,
+ * has dropped it: a parent opened it, or the outermost, which opened no handle of that number, still
+ * has the mark of one that was aborted. */
+static bool comes_back(const struct pair *pair, unsigned db)
 {
+    if (pair->db[db].open && pair->db[db].owner >= 0 &&
+        (pair->aborted_dbis & dbi_bit(pair, db)) != 0) {
+        return true;
+    }
     for (unsigned i = 0; i < pair->depth; i++) {
         if (pair->txn[TXN_OUTER + i].opened >> db & 1) {
             return true;
@@ -174,7 +187,7 @@ static void run_drop(struct pair *pair, const struct step *step)
 
     if (pair->txn[step->txn].state == TXN_NONE || (removes && steps_reader_active(pair)) ||
         (step->db == DB_MAIN && pair->program->named_count != 0) ||
-        (removes && nested && opened_outside(pair, step->db))) {
+        (removes && nested && comes_back(pair, step->db))) {
         return;
     }
     if (removes && !close_cursors(pair, step->db)) {
