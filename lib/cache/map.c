@@ -123,18 +123,21 @@ int qs_map_chunk(struct map *map, pageid_t pid, struct map_entry **entry)
     return 0;
 }
 
-/* M4: whether the map before has verified the page that `word` names. */
+/* M4, M5: whether the page that `word` names is good for what the map before knows of it. */
 static bool known_good(const struct map_table *before, pageid_t pid, uint64_t word)
 {
     struct map_block *block =
         atomic_load_explicit(&before->block[pid >> MAP_BLOCK_SHIFT], memory_order_acquire);
-    if (block == NULL)
+    if (block == NULL || (word & MAP_WORD_FREE) != 0)
         return false;
     struct map_entry *chunk = atomic_load_explicit(
         &block->chunk[pid >> MAP_CHUNK_SHIFT & (MAP_BLOCK_CHUNKS - 1)], memory_order_acquire);
-    return chunk != NULL &&
-           atomic_load_explicit(&chunk[pid & (MAP_CHUNK_ENTRIES - 1)].base, memory_order_relaxed) ==
-               (word | MAP_WORD_VERIFIED);
+    if (chunk == NULL)
+        return false;
+    /* relaxed: a word guards nothing but itself */
+    uint64_t was =
+        atomic_load_explicit(&chunk[pid & (MAP_CHUNK_ENTRIES - 1)].base, memory_order_relaxed);
+    return was != 0 && was != word; /* the same, verified; or another page */
 }
 
 /* Fills the entries of `pid` and its neighbours: all of the leaf would be a lot for who wants one. */

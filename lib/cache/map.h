@@ -15,6 +15,9 @@
  *          M4 a page that two checkpoints in a row name for a page id is the same page: while the first
  *             named it nobody could write there. So what the map of the checkpoint before has found
  *             good need not be verified again.
+ *          M5 a page that the checkpoint before did not name for a page id was written since, by a process
+ *             that has, as this one, the file open: no power was cut in between, and no disk asked. It needs no
+ *             verification, as those need none that a process wrote itself.
  * Threads: qs_map_entry() and qs_map_base_at() from any thread, the rest under follow_lock.
  */
 #ifndef QS_CACHE_MAP_H
@@ -59,7 +62,7 @@ struct map {
     _Atomic uint32_t run_end;          /* chunks of `runs` from here on do not exist */
 };
 
-/* `before`, which may be NULL: the map of the checkpoint before (M4), open. ENOMEM. */
+/* `before`, which may be NULL: the map of the checkpoint before (M4, M5), open. ENOMEM. */
 int qs_map_open(struct map *map, struct store *store, const struct array_root *root,
                 const struct map *before);
 void qs_map_close(struct map *map);
