@@ -169,6 +169,7 @@ static void publish_one(struct cache *cache, struct placement *place, struct sta
     } else if (!listed) {
         cache->dirty[cache->dirty_count++] = place->pid;
     }
+    cache->linked += place->own != NULL;
     place->own = place->fresh = place->bottom = NULL;
 }
 
@@ -275,6 +276,8 @@ void qs_cache_trim(struct cache *cache, struct live live, size_t most)
     if (oldest.txn != cache->trim_for.txn || oldest.checkpoint != cache->trim_for.checkpoint)
         cache->trim_left = cache->chained_count;
     cache->trim_for = oldest;
+    most += most < SIZE_MAX / 2 ? 2 * cache->linked : 0;
+    cache->linked = 0;
     for (; most > 0 && cache->trim_left > 0; most--, cache->trim_left--) {
         if (cache->trim_at >= cache->chained_count)
             cache->trim_at = 0;

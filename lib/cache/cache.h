@@ -28,6 +28,7 @@ struct cache {
     size_t trim_at;        /* the next of them to be looked at */
     size_t trim_left;      /* so many, and nothing has changed for the others */
     struct stamp trim_for; /* what every reader saw when they were last looked at */
+    size_t linked;         /* versions of commits, since then */
 };
 
 /* Snapshots that this process uses, and their checkpoints, as a scan of the reader slots found them; no order. */
@@ -98,7 +99,8 @@ void qs_cache_placed(struct cache *cache);
 /* The version of a dirty page that a checkpoint as of transaction `as_of` writes. */
 struct version *qs_cache_version(struct cache *cache, pageid_t pid, txnid_t as_of);
 
-/* Shortens and collapses chains that nobody needs, as far as it gets by looking at `most` of them; what is
+/* Shortens and collapses chains that nobody needs, as far as it gets by looking at `most` of them, and at two
+ * more for each version that a commit has linked since: so chains cannot pile up behind large commits. What is
  * unlinked waits in `retire`. */
 #define CACHE_TRIM_STEP 32u
 void qs_cache_trim(struct cache *cache, struct live live, size_t most);

@@ -63,7 +63,15 @@ static inline bool qs_stamp_seen(struct stamp of, struct stamp by)
 /* A class for each size of a page, none included. */
 #define VERSION_CLASSES (QS_PAGE_BYTES / VERSION_CLASS_BYTES + 1)
 
+/* Empty slabs that a pool keeps, 64 MiB: what a checkpoint frees, the log behind it soon needs anew. */
+#ifdef QS_DEBUG
+#define VERSION_SLABS_KEPT 0u
+#else
+#define VERSION_SLABS_KEPT 256u
+#endif
+
 struct version_slab;
+struct version_arena;
 
 /* The versions of one replica. Threads: one at a time; the writer's, or whoever holds follow_lock while
  * there is no writer (F1). */
@@ -71,6 +79,7 @@ struct version_pool {
     struct version_slab *partial[VERSION_CLASSES]; /* slabs with blocks to be had, by class */
     struct version_slab *full;                     /* slabs without */
     struct version_slab *empty;                    /* slabs of no class, kept for the next need */
+    struct version_arena *arenas;                  /* the memory of them all */
     size_t slabs;                                  /* all of them */
     size_t empties;                                /* those on `empty` */
     uint64_t count;                                /* versions handed out */
