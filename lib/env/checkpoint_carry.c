@@ -26,8 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHARE_PAGES_MIN 16u /* so many at a time are written, for one call into the system */
-#define OUT_PAGES_MIN 64u /* so many are handed to the device at a time, where they lie in a row */
+#define SHARE_PAGES_MIN 4u /* so many at a time are written, for one call into the system */
+#define OUT_PAGES_MIN 16u  /* so many are handed to the device at a time, where they lie in a row */
 #define TAKEN_PAGES_MAX 256u /* so many pages are set aside at a time */
 #define TAKEN_RUNS_MAX 64u   /* in so many runs */
 
