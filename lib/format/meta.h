@@ -22,7 +22,7 @@
 #include "format/tree_record.h"
 
 #define META_MAGIC 0x0a50455453515389ull /* 0x89 'S' 'Q' 'S' 'T' 'E' 'P' '\n' */
-#define META_FORMAT 3u
+#define META_FORMAT 4u
 #define META_PAGES 2u
 
 struct meta {
