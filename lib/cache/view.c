@@ -134,18 +134,37 @@ int qs_view_resolve(const struct view *view, pageid_t pid, struct image *image)
     return rc;
 }
 
+static void prefetch_bytes(const void *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i += 64)
+        __builtin_prefetch((const char *)bytes + i);
+}
+
+/* What the newest version is made of: most likely the one that will be seen. */
+static void prefetch_chain(const struct view *view, struct map_entry *entry)
+{
+    qs_inside_enter(view->inside);
+    const struct version *v = atomic_load_explicit(&entry->head, memory_order_acquire);
+    if (v != NULL && v->base != 0)
+        prefetch_bytes(file_page(view, v->base), QS_PAGE_BYTES);
+    if (v != NULL)
+        prefetch_bytes(v->page, v->page_bytes);
+    qs_inside_leave(view->inside);
+}
+
 void qs_view_prefetch(const struct view *view, pageid_t pid)
 {
     struct map_entry *entry;
     if (qs_map_entry(view->map, pid, &entry) != 0)
         return;
     /* relaxed: nothing is read, and a wrong guess costs only time */
-    uint64_t word = atomic_load_explicit(&entry->base, memory_order_relaxed);
-    if ((word & MAP_WORD_VERIFIED) == 0)
+    if (atomic_load_explicit(&entry->head, memory_order_relaxed) != NULL) {
+        prefetch_chain(view, entry);
         return;
-    const char *page = (const char *)file_page(view, word & MAP_WORD_PGNO);
-    for (unsigned i = 0; i < QS_PAGE_BYTES; i += 64)
-        __builtin_prefetch(page + i);
+    }
+    uint64_t word = atomic_load_explicit(&entry->base, memory_order_relaxed);
+    if ((word & MAP_WORD_VERIFIED) != 0)
+        prefetch_bytes(file_page(view, word & MAP_WORD_PGNO), QS_PAGE_BYTES);
 }
 
 int qs_view_committed(const struct view *view, pageid_t pid, struct version **head, pgno_t *base)

@@ -51,8 +51,8 @@ static inline int qs_view_image(const struct view *view, pageid_t pid, struct im
     return qs_view_resolve(view, pid, image);
 }
 
-/* Ask for the bytes of a page (clean and seen before; else nothing happens), and for its map entry. */
-void qs_view_prefetch(const struct view *view, pageid_t pid);
+/* Ask for a page's map entry; then, that being here, for its newest version, if there is one; then for the bytes of
+ * the page, where it was seen before. */
 static inline void qs_view_prefetch_entry(const struct view *view, pageid_t pid)
 {
     struct map_entry *entry;
@@ -60,6 +60,14 @@ static inline void qs_view_prefetch_entry(const struct view *view, pageid_t pid)
     if (qs_map_entry(view->map, pid, &entry) == 0)
         __builtin_prefetch(entry);
 }
+static inline void qs_view_prefetch_head(const struct view *view, pageid_t pid)
+{
+    struct map_entry *entry;
+    __asm__ volatile("");
+    if (qs_map_entry(view->map, pid, &entry) == 0) /* relaxed: nobody follows it */
+        __builtin_prefetch(atomic_load_explicit(&entry->head, memory_order_relaxed));
+}
+void qs_view_prefetch(const struct view *view, pageid_t pid);
 
 /* The committed state of a page for a writer that is about to make its own version of it: the
  * newest published version (NULL: none) and, where there is none or it is clean, the file page that it is

@@ -60,8 +60,8 @@ int qs_path_find(struct path *path, const struct view *view, const struct tree_r
     return go_down(path, view, 0, order, goal, key, key_size);
 }
 
-/* A scan asks for the leaf after the one it enters, whole, and for the map entry of the one after
- * that, so that both have come when it gets there. A second leaf in a row makes a scan: short ranges
+/* A scan asks for the leaf after the one it enters, whole, for the version of the one after that, and for the map
+ * entry of the next, so that all has come when it gets there. A second leaf in a row makes a scan: short ranges
  * end before. */
 static void prefetch_ahead(struct path *path, const struct view *view, bool forward)
 {
@@ -73,7 +73,9 @@ static void prefetch_ahead(struct path *path, const struct view *view, bool forw
     if (last >= 1)
         qs_view_prefetch(view, qs_inner_child(step->page, step->index + one));
     if (last >= 2)
-        qs_view_prefetch_entry(view, qs_inner_child(step->page, step->index + 2 * one));
+        qs_view_prefetch_head(view, qs_inner_child(step->page, step->index + 2 * one));
+    if (last >= 3)
+        qs_view_prefetch_entry(view, qs_inner_child(step->page, step->index + 3 * one));
 }
 
 /* Takes the neighbouring child at the lowest step that has one, and its near edge below. */
