@@ -37,6 +37,7 @@ struct job {
     size_t old_count, old_capacity;
 
     /* carried */
+    uint64_t reused;    /* by others, when it began */
     uint64_t log_used;  /* when it began */
     size_t taken_first; /* entries of latest->taken before it began: another's */
     size_t taken_count; /* entries up to the newest of its own */

@@ -62,6 +62,7 @@ static int take_state(struct job *job)
     if (rc != 0)
         return rc;
     job->passed = (struct passed){latest->released_count, latest->runs_count};
+    job->reused = latest->reused;
     job->taken_first = job->taken_count = job->taken_next = latest->taken_count;
     meta->txn = latest->txn;
     meta->main = main_version->record;
@@ -85,7 +86,7 @@ static int begin(struct core *core, struct replica *replica)
         qs_job_free(job);
         return rc;
     }
-    job->log_used = qs_commit_log_used(replica);
+    job->log_used = qs_commit_log_used(core, replica);
     core->job = job;
     rc = qs_job_list(job);
     QS_HOOK("carry.begun");
@@ -202,7 +203,7 @@ static int write_pages(struct job *job, size_t due)
 /* How many pages are to be written by now, so that all are when half of what was left of the budget is. */
 static size_t pages_due(const struct job *job)
 {
-    uint64_t limit = job->core->log_limit, used = qs_commit_log_used(job->replica);
+    uint64_t limit = job->core->log_limit, used = qs_commit_log_used(job->core, job->replica);
     uint64_t span = limit > job->log_used ? (limit - job->log_used) / 2 : 0;
     uint64_t gone = used > job->log_used ? used - job->log_used : 0;
     size_t count = job->publication.count;
@@ -311,16 +312,18 @@ static int finish(struct job *job)
 
 /* ---- a share ---- */
 
-/* Another process has begun one: this one was given up for dead. */
+/* Another process has begun one: this one was given up for dead. Or it has used runs again that this one
+ * contains, or releases: before any were taken it could not know. */
 static bool is_overtaken(const struct job *job)
 {
-    return job->taken_count != job->replica->latest.taken_count;
+    const struct latest *latest = &job->replica->latest;
+    return job->taken_count != latest->taken_count || job->reused != latest->reused;
 }
 
 /* What another process carries is left to it, until there is little of the budget left. */
 static bool is_time(const struct core *core, const struct replica *replica)
 {
-    uint64_t used = qs_commit_log_used(replica), limit = core->log_limit;
+    uint64_t used = qs_commit_log_used(core, replica), limit = core->log_limit;
     uint64_t from = replica->latest.taken_count == 0 ? limit / 4 * 3 : limit / 16 * 15;
     return used >= from && replica->log.end.position >= core->carry_from;
 }

@@ -187,6 +187,21 @@ static int release_runs(struct job *job, const struct pending_run *runs, size_t 
     return rc;
 }
 
+/* Runs that the log alone has used, and has no use for as of what is written. One that was released while the
+ * checkpoint before was under way may be older than that: its readers, too. */
+static int release_recycled(struct job *job)
+{
+    const struct recycle *recycle = &job->replica->latest.recycle;
+    uint64_t number = job->meta.checkpoint;
+    int rc = 0;
+    for (size_t i = recycle->first; rc == 0 && i < recycle->count; i++) {
+        const struct recycled *run = &recycle->run[i];
+        if (run->txn <= job->as_of && run->pages > 0)
+            rc = qs_space_release(&job->core->space, run->pgno, run->pages, run->born, number);
+    }
+    return rc;
+}
+
 static struct placement *find_place(struct job *job, pageid_t pid)
 {
     size_t low = 0, high = job->publication.count;
@@ -322,6 +337,8 @@ int qs_job_write_rest(struct job *job, struct loose_runs loose)
     int rc = release_runs(job, job->old, job->old_count);
     if (rc == 0)
         rc = release_runs(job, latest->released, job->passed.released);
+    if (rc == 0)
+        rc = release_recycled(job);
     if (rc == 0)
         rc = turn_log(job);
     if (rc == 0)

@@ -18,6 +18,7 @@
 
 #define LOG_BUDGET_MIN (16ull << 20)
 #define LOG_BUDGET_MAX (64ull << 20)
+#define PINNED_MAX (1ull << 30)
 #define SEGMENT_BYTES_MIN (64ull << 10)
 #define SEGMENT_BYTES_MAX (1ull << 20)
 
@@ -33,10 +34,20 @@ void qs_commit_budget(struct core *core, uint64_t used_pages)
     core->log_limit = core->log_bytes_max != 0 ? core->log_bytes_max : most;
 }
 
-uint64_t qs_commit_log_used(const struct replica *replica)
+/* How much of the file large values may take that the log has released, and no checkpoint yet. */
+static uint64_t pinned_limit(const struct core *core, uint64_t used_pages)
 {
-    return replica->log.end.position - replica->log.anchor +
-           (replica->latest.released_pages << QS_PAGE_SHIFT);
+    uint64_t used = used_pages << QS_PAGE_SHIFT;
+    uint64_t most = used < PINNED_MAX ? used : PINNED_MAX;
+    return core->log_bytes_max == 0 && most > core->log_limit ? most : core->log_limit;
+}
+
+uint64_t qs_commit_log_used(const struct core *core, const struct replica *replica)
+{
+    const struct latest *latest = &replica->latest;
+    uint64_t pinned = (latest->released_pages + latest->recycle.pages) << QS_PAGE_SHIFT;
+    uint64_t weight = pinned_limit(core, latest->used_pages) / (core->log_limit | 1);
+    return replica->log.end.position - replica->log.anchor + pinned / (weight > 0 ? weight : 1);
 }
 
 /* Whether the transaction can go, and is best put, into the log. */
@@ -45,7 +56,7 @@ static bool by_log(const struct core *core, const struct qs_txn *txn)
     const struct log *log = &txn->replica->log;
     size_t size = txn->redo->size;
     return !txn->redo->off && log->end.segments > 0 && size <= core->log_limit / 4 &&
-           qs_commit_log_used(txn->replica) + size <= core->log_limit;
+           qs_commit_log_used(core, txn->replica) + size <= core->log_limit;
 }
 
 /* Segments grow with the log, so that a small database has a small log. */
@@ -156,6 +167,24 @@ static void record_map_size(struct qs_txn *txn, uint64_t size_bytes)
     qs_redo_add(txn->redo, &main_tree, LOG_OP_SIZE, NULL, 0, &size_bytes, sizeof size_bytes);
 }
 
+/* What the record says of runs of large values. */
+static void record_runs(const struct core *core, struct qs_txn *txn)
+{
+    const struct replica *replica = txn->replica;
+    const struct recycle *recycle = &replica->latest.recycle;
+    struct writer *w = txn->writer;
+    bool marks = w->gave_back || recycle->took_count > 0;
+    bool recycles = qs_core_recycles(core, replica);
+    for (size_t i = 0; recycles && i < w->released_count; i++) {
+        struct pending_run *run = &w->released[i];
+        if (run->born == replica->meta.checkpoint && qs_recycle_knows(recycle, run->pgno))
+            run->freed = RUN_FREED;
+    }
+    qs_redo_add_freed(txn->redo, w->released, w->released_count);
+    if (marks)
+        qs_redo_mark_runs(txn->redo, w->allocated, w->allocated_count);
+}
+
 int qs_commit(struct qs_env *env, struct qs_txn *txn, struct commit_wait *wait)
 {
     struct core *core = env->core;
@@ -165,8 +194,10 @@ int qs_commit(struct qs_env *env, struct qs_txn *txn, struct commit_wait *wait)
         record_map_size(txn, atomic_load(&env->map_size_bytes));
         rc = qs_txn_flush_catalog(txn);
     }
-    if (rc == 0 && txn->writer->gave_back)
-        qs_redo_mark_gone(txn->redo, txn->writer->allocated, txn->writer->allocated_count);
+    if (rc == 0) {
+        record_runs(core, txn);
+        qs_recycle_settle(&txn->replica->latest.recycle);
+    }
     bool logs = by_log(core, txn);
     if (rc == 0)
         rc = logs ? commit_by_log(core, txn, !qs_env_lazy(flags), wait) : qs_checkpoint(core, txn);

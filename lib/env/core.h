@@ -99,6 +99,10 @@ int qs_core_space(struct core *core, const struct replica *replica);
 /* Gives back file pages and versions that only ended readers could see; under the writer mutex. */
 int qs_core_reclaim(struct core *core, struct replica *replica);
 
+/* Whether runs that the log alone has used may be used by it again: not while a checkpoint is carried, by
+ * whomever, which may contain them. */
+bool qs_core_recycles(const struct core *core, const struct replica *replica);
+
 /* Brings a replica up to log position `limit`, or with UINT64_MAX as far as there are sound records.
  * Whoever calls has a reader slot that names its checkpoint, or the writer mutex. */
 int qs_core_follow_log(struct core *core, struct replica *replica, uint64_t limit);

@@ -77,7 +77,7 @@ void qs_commit_seen(struct core *core, const struct replica *replica, struct com
 int qs_commit_wait(struct core *core, const struct commit_wait *wait);
 
 /* Bytes of log since the checkpoint, and of large values that are free only after the next one. */
-uint64_t qs_commit_log_used(const struct replica *replica);
+uint64_t qs_commit_log_used(const struct core *core, const struct replica *replica);
 
 /* Appends a record to the log, in another segment if need be; the caller raises `written`. errno of writing,
  * ENOMEM, QS_E_CORRUPTED: then the log ends where it did. */

@@ -2,6 +2,7 @@
 #include "env/flush.h"
 
 #include "base/error.h"
+#include "env/tail.h"
 #include "log/group.h"
 #include "tree/writer.h"
 
@@ -28,23 +29,24 @@ static int write_over(struct store *store, uint64_t offset, size_t size)
     return rc;
 }
 
-static int write_values(struct store *store, const struct log_record *record)
+/* Not those that were released again: others may be writing there. */
+static int write_values(struct store *store, struct tail *tail)
 {
-    struct redo_values values = qs_redo_values(record);
-    struct large_ref ref;
-    int rc;
-    while ((rc = qs_redo_next_value(&values, &ref)) == 0) {
-        if (qs_store_run(store, ref.pgno, qs_large_pages(ref.size)) == NULL)
+    int rc = 0;
+    qs_tail_sort(tail);
+    for (size_t i = 0; rc == 0 && i < tail->count; i++) {
+        const struct large_ref *ref = &tail->value[i].ref;
+        if (tail->value[i].until != UINT64_MAX)
+            continue;
+        if (qs_store_run(store, ref->pgno, qs_large_pages(ref->size)) == NULL)
             return QS_CORRUPT();
-        rc = write_over(store, ref.pgno << QS_PAGE_SHIFT, ref.size);
-        if (rc != 0)
-            return rc;
+        rc = write_over(store, ref->pgno << QS_PAGE_SHIFT, ref->size);
     }
-    return rc == QS_E_NOTFOUND ? 0 : rc;
+    return rc;
 }
 
-/* The records in bytes[0..size), which this process has appended or followed. */
-static int write_values_of(struct store *store, const uint8_t *bytes, uint64_t size)
+/* The values of records in bytes[0..size), which this process has appended or followed. */
+static int list_values(struct tail *tail, const uint8_t *bytes, uint64_t size)
 {
     int rc = 0;
     while (rc == 0 && size > 0) {
@@ -52,7 +54,7 @@ static int write_values_of(struct store *store, const uint8_t *bytes, uint64_t s
         if (size < sizeof *record || record->size < sizeof *record || record->size > size)
             return QS_CORRUPT();
         if (record->kind == LOG_TXN)
-            rc = write_values(store, record);
+            rc = qs_tail_add(tail, record, record->position);
         bytes += record->size;
         size -= record->size;
     }
@@ -66,8 +68,9 @@ static int write_segment(struct store *store, const struct log_segment *segment)
     return write_over(store, segment->pgno << QS_PAGE_SHIFT, segment->pages << QS_PAGE_SHIFT);
 }
 
-int qs_flush_write_again(struct store *store, const struct log *log, uint64_t from, uint64_t to,
-                         bool alone)
+/* The records, segment by segment; the values that they refer to are listed. */
+static int write_records(struct store *store, const struct log *log, uint64_t from, uint64_t to,
+                         bool alone, struct tail *tail)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < log->end.segments; i++) {
@@ -82,12 +85,23 @@ int qs_flush_write_again(struct store *store, const struct log *log, uint64_t fr
         if (qs_store_run(store, segment->pgno, segment->pages) == NULL)
             return EIO;
         uint64_t offset = qs_log_offset(segment, start);
-        rc = write_values_of(store, qs_store_map(store)->base + offset, end - start);
+        rc = list_values(tail, qs_store_map(store)->base + offset, end - start);
         if (rc == 0 && alone && i > 0 && segment->position >= from)
             rc = write_segment(store, segment);
         else if (rc == 0)
             rc = write_over(store, offset, (size_t)(end - start));
     }
+    return rc;
+}
+
+int qs_flush_write_again(struct store *store, const struct log *log, uint64_t from, uint64_t to,
+                         bool alone)
+{
+    struct tail tail = {.value = NULL};
+    int rc = write_records(store, log, from, to, alone, &tail);
+    if (rc == 0)
+        rc = write_values(store, &tail);
+    qs_tail_free(&tail);
     return rc;
 }
 

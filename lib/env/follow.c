@@ -35,7 +35,10 @@ int qs_core_begin_writer(struct core *core, struct qs_txn *txn, struct replica *
         .checkpoint = replica->meta.checkpoint,
         .txn = latest->txn + 1,
     };
-    return qs_txn_init_write(txn, replica, &core->names, &core->space, &base);
+    int rc = qs_txn_init_write(txn, replica, &core->names, &core->space, &base);
+    if (rc == 0)
+        txn->writer->recycle = &replica->latest.recycle;
+    return rc;
 }
 
 /* F2. The newest transaction that may be done again together with `first`, so that only the last of them is a
@@ -102,6 +105,7 @@ static int apply(struct core *core, struct replica *replica, uint64_t limit)
     if (rc == 0) {
         /* What is in use is known from the log, and what is free does not matter here. */
         txn->writer->space = NULL;
+        txn->writer->recycle = NULL;
         rc = replay_batch(txn, replica, limit, record, batch_end(core, record->txn));
     }
     if (rc == 0)

@@ -2,17 +2,17 @@
  *
  * The chain of records from the meta page's anchor is walked to its end. What its records do not say was
  * durable may be there or not, as far as the medium knows: so it is written once more and flushed before
- * anybody sees it. A large value whose run did not reach the medium ends the log before its record.
+ * anybody sees it. A large value whose run did not reach the medium ends the log before its record, unless a later
+ * record has released it.
  * A record missing from what was durable is corruption.
  * Recovery changes nothing but bytes that stay the same, so it may be cut short and begun again.
  */
 #include "env/open.h"
 
-#include "base/crc32c.h"
 #include "base/error.h"
 #include "env/flush.h"
+#include "env/tail.h"
 #include "log/group.h"
-#include "tree/writer.h"
 
 #include <string.h>
 
@@ -62,21 +62,6 @@ static int find_end(struct recovery *r)
     return rc;
 }
 
-/* Whether the large values of a record are in the file. */
-static int values_are_there(struct store *store, const struct log_record *record, bool *all)
-{
-    struct redo_values values = qs_redo_values(record);
-    struct large_ref ref;
-    int rc;
-    *all = true;
-    while ((rc = qs_redo_next_value(&values, &ref)) == 0) {
-        const uint8_t *bytes = qs_store_run(store, ref.pgno, qs_large_pages(ref.size));
-        if (bytes == NULL || qs_crc32c(0, bytes, ref.size) != ref.checksum)
-            *all = false;
-    }
-    return rc == QS_E_NOTFOUND ? 0 : rc;
-}
-
 /* Whether all of it is known to be durable: only a seal may not be, which says nothing else. */
 static bool is_durable(const struct recovery *r)
 {
@@ -84,30 +69,40 @@ static bool is_durable(const struct recovery *r)
            (r->log.sealed && r->end.position == r->attested + sizeof(struct log_record));
 }
 
-/* The second look, at what the first has found sound: records that nobody says were durable are checked
- * for what they refer to; what is accepted of them is written again. */
-static int accept_tail(struct recovery *r)
+/* Walks the log to position `to`; the large values of what is not known to be durable go into `tail`. */
+static int walk(struct recovery *r, const struct meta *meta, uint64_t to, struct tail *tail)
 {
     const struct log_record *record;
-    struct store *store = r->core->store;
-    int rc = 0;
-    while (rc == 0 && r->log.end.position < r->end.position) {
-        struct log_end before = r->log.end;
-        bool all = true;
-        rc = qs_log_next(&r->log, r->end.position, &record);
-        if (rc != 0 || r->log.end.position <= r->attested)
-            continue;
-        if (record->kind == LOG_TXN)
-            rc = values_are_there(store, record, &all);
-        if (rc == 0 && !all) {
-            r->log.end = r->end = before;
-            r->log.sealed = false;
-            break;
-        }
+    int rc = open_log(r, meta);
+    r->log.sound = r->end.position;
+    while (rc == 0 && r->log.end.position < to) {
+        uint64_t before = r->log.end.position;
+        rc = qs_log_next(&r->log, to, &record);
+        if (rc == 0 && tail != NULL && r->log.end.position > r->attested && record->kind == LOG_TXN)
+            rc = qs_tail_add(tail, record, before);
     }
+    return rc == QS_E_NOTFOUND ? QS_CORRUPT() : rc;
+}
+
+/* The second look, at what the first has found sound: records that nobody says were durable are checked
+ * for what they refer to; what is accepted of them is written again. */
+static int accept_tail(struct recovery *r, const struct meta *meta)
+{
+    struct store *store = r->core->store;
+    struct tail tail = {.value = NULL};
+    int rc = walk(r, meta, r->end.position, &tail);
+    if (rc == 0) {
+        qs_tail_sort(&tail);
+        uint64_t sound = qs_tail_sound(&tail, store, r->end.position);
+        bool shorter = sound < r->end.position;
+        rc = shorter ? walk(r, meta, sound, NULL) : 0;
+        r->end = r->log.end;
+        r->log.sealed = r->log.sealed && !shorter;
+    }
+    qs_tail_free(&tail);
     if (rc == 0 && !store->read_only)
         rc = qs_flush_write_again(store, &r->log, r->attested, r->end.position, true);
-    return rc == QS_E_NOTFOUND ? QS_CORRUPT() : rc;
+    return rc;
 }
 
 /* Flushes what was accepted, the meta page too, unless all of it is known to be durable. */
@@ -145,12 +140,8 @@ int qs_recover(struct core *core, const struct meta *meta, uint64_t *sound)
         rc = open_log(&r, meta);
     if (rc == 0)
         rc = find_end(&r);
-    if (rc == 0 && !is_durable(&r)) {
-        rc = open_log(&r, meta);
-        r.log.sound = r.end.position;
-        if (rc == 0)
-            rc = accept_tail(&r);
-    }
+    if (rc == 0 && !is_durable(&r))
+        rc = accept_tail(&r, meta);
     if (rc == 0)
         rc = settle(&r, meta);
     *sound = r.end.position;

@@ -85,6 +85,30 @@ static int reclaim_pages(struct core *core, const struct replica *replica)
     return rc;
 }
 
+bool qs_core_recycles(const struct core *core, const struct replica *replica)
+{
+    return core->has_lock_file && core->job == NULL && replica->latest.taken_count == 0;
+}
+
+/* What the transaction may take of the runs that the log alone has used (Y1): after a scan of the slots. The flush
+ * of a process that has not followed so far could make less durable than is committed: so it is alone. */
+static void open_recycle(struct core *core, struct replica *replica)
+{
+    const struct lock_header *header = qs_lockfile_header(core->lockfile);
+    struct recycle *recycle = &replica->latest.recycle;
+    recycle->open = false;
+    if (recycle->pages == 0 || !qs_core_recycles(core, replica))
+        return;
+    recycle->oldest = core->live_newest.txn;
+    for (unsigned i = 0; i < core->used_count; i++)
+        if (core->uses[i].snapshot < recycle->oldest)
+            recycle->oldest = core->uses[i].snapshot;
+    recycle->settled =
+        !qs_lockfile_shared(core->lockfile) && qs_group_idle(qs_lockfile_header(core->lockfile));
+    recycle->durable = atomic_load(&header->durable); /* after: as a flush that ended left it */
+    recycle->open = true;
+}
+
 int qs_core_reclaim(struct core *core, struct replica *replica)
 {
     pthread_mutex_lock(&core->follow_lock);
@@ -94,6 +118,7 @@ int qs_core_reclaim(struct core *core, struct replica *replica)
     qs_cache_trim(&replica->cache, live, CACHE_TRIM_STEP);
     qs_core_free_unlinked(core, replica);
     int rc = reclaim_pages(core, replica);
+    open_recycle(core, replica);
     pthread_mutex_unlock(&core->follow_lock);
     return rc;
 }
@@ -224,13 +249,15 @@ int qs_write_end(struct qs_env *env, struct qs_txn *txn, bool commit)
 {
     struct core *core = env->core;
     struct commit_wait wait = {.txn = 0};
+    bool commits = commit && txn->writer->changed;
     int rc = 0;
-    if (commit && txn->writer->changed)
+    if (commits)
         rc = qs_commit(env, txn, &wait);
     else
         qs_space_rollback(&core->space);
     if (wait.txn == 0)
         qs_commit_seen(core, txn->replica, &wait);
+    qs_recycle_end(&txn->replica->latest.recycle, rc == 0 && commits);
     qs_txn_close(txn);
     qs_core_unuse(txn->replica);
     atomic_store(&env->writing, false);

@@ -86,6 +86,8 @@ enum log_op_kind {
     LOG_OP_LARGE = 7,  /* the same; value = struct large_ref of a run written before the record */
     LOG_OP_DELETE = 8, /* remove key, with all its duplicates or one */
     LOG_OP_SIZE = 9,   /* the map size grew: value = bytes, u64 */
+    LOG_OP_FREED = 10, /* the transaction has released these runs, which earlier records behind the
+                          checkpoint refer to: value = struct log_link of each. Other things may lie there */
 };
 
 enum log_op_flag {
@@ -97,6 +99,8 @@ enum log_op_flag {
         8, /* LOG_OP_PUT, with duplicates: QS_APPENDDUP was refused, but it has turned a single
                            value into a set of one */
     LOG_OP_PAIR = 4, /* LOG_OP_DELETE, with duplicates: only this value */
+    LOG_OP_REUSED =
+        16, /* LOG_OP_LARGE: the run is, or is part of, one that was released by LOG_OP_FREED */
 };
 
 struct log_op {

@@ -130,6 +130,15 @@ int qs_group_wait(struct lock_header *header, const struct qs_io_ops *io, struct
     }
 }
 
+bool qs_group_idle(struct lock_header *header)
+{
+    if (taken(header, pthread_mutex_trylock(&header->flush)) != 0)
+        return false;
+    bool idle = atomic_load(&header->flush_unsure) == 0;
+    leave(header);
+    return idle;
+}
+
 int qs_group_flush_all(struct lock_header *header, const struct qs_io_ops *io,
                        struct qs_io_file *file, const struct group_log *log)
 {

@@ -34,6 +34,10 @@ int qs_group_wait(struct lock_header *header, const struct qs_io_ops *io, struct
 int qs_group_flush_all(struct lock_header *header, const struct qs_io_ops *io,
                        struct qs_io_file *file, const struct group_log *log);
 
+/* Whether no flush is under way, nor was its leader lost: so what is committed by now becomes durable together,
+ * as far as it is not yet. Where other processes have the file open they may know less of the log. */
+bool qs_group_idle(struct lock_header *header);
+
 /* Raises a position, or the visible transaction, that only grows. */
 static inline void qs_group_raise(_Atomic uint64_t *position, uint64_t to)
 {

@@ -36,23 +36,33 @@ static int extend_map(struct writer *w, uint64_t end)
 
 /* A level remembers what it allocated: what it may free at once, what its abort gives back (N2), and
  * what a log record will refer to. */
-static int remember_run(struct writer *w, uint64_t pgno, uint64_t pages)
+static int remember_run(struct writer *w, uint64_t pgno, uint64_t pages, bool reused)
 {
+    struct pending_run run = {pgno, reused ? RUN_REUSED : w->checkpoint, 0, pages};
     int rc = qs_vector_reserve((void **)&w->allocated, &w->allocated_capacity,
                                w->allocated_count + 1, sizeof *w->allocated);
     if (rc == 0)
-        w->allocated[w->allocated_count++] = (struct pending_run){pgno, w->checkpoint, 0, pages};
+        w->allocated[w->allocated_count++] = run;
     else if (w->space != NULL)
-        qs_space_free(w->space, pgno, pages);
+        qs_large_give_back(w, &run);
     return rc;
 }
 
+int qs_large_give_back(struct writer *w, const struct pending_run *run)
+{
+    if (run->born != RUN_REUSED)
+        return qs_space_free(w->space, run->pgno, run->pages);
+    qs_recycle_back(w->recycle, run->pgno);
+    return 0;
+}
+
 /* Takes a run off the list of those this level allocated and no record refers to; true when it was on it. */
-static bool forget_run(struct writer *w, uint64_t pgno)
+static bool forget_run(struct writer *w, uint64_t pgno, struct pending_run *run)
 {
     for (size_t i = w->allocated_count; i-- > w->allocated_kept;) {
         if (w->allocated[i].pgno != pgno)
             continue;
+        *run = w->allocated[i];
         w->allocated[i] = w->allocated[--w->allocated_count];
         return true;
     }
@@ -65,15 +75,15 @@ int qs_large_write(struct writer *w, const void *bytes, size_t size, struct larg
     if (w->used_pages + pages > w->limit_pages)
         return QS_E_MAP_FULL;
     *ref = (struct large_ref){0, w->checkpoint, (uint32_t)size, 0};
-    int rc = qs_space_allocate(w->space, pages, &ref->pgno);
+    bool reused = qs_recycle_take(w->recycle, pages, &ref->pgno);
+    int rc = reused ? 0 : qs_space_allocate(w->space, pages, &ref->pgno);
+    if (rc == 0)
+        rc = remember_run(w, ref->pgno, pages, reused);
     if (rc == 0)
         rc = extend_map(w, ref->pgno + pages);
     if (rc != 0)
         return rc;
     w->used_pages += pages;
-    rc = remember_run(w, ref->pgno, pages);
-    if (rc != 0)
-        return rc;
     if (bytes != NULL) {
         ref->checksum = qs_crc32c(0, bytes, size);
         rc = write_run(w, bytes, ref);
@@ -86,12 +96,12 @@ int qs_large_write(struct writer *w, const void *bytes, size_t size, struct larg
     return rc;
 }
 
-int qs_large_place(struct writer *w, const struct large_ref *ref)
+int qs_large_place(struct writer *w, const struct large_ref *ref, bool reused)
 {
     uint64_t pages = qs_large_pages(ref->size);
     int rc = extend_map(w, ref->pgno + pages);
     if (rc == 0)
-        rc = remember_run(w, ref->pgno, pages);
+        rc = remember_run(w, ref->pgno, pages, reused);
     if (rc != 0)
         return rc;
     w->used_pages += pages;
@@ -126,9 +136,10 @@ int qs_large_release_run(struct writer *w, const struct pending_run *run)
 {
     /* Where a record is done again behind a later checkpoint, its runs were born before that. */
     bool may_be_own = run->born == w->checkpoint || w->space == NULL;
-    if (may_be_own && forget_run(w, run->pgno)) {
+    struct pending_run own;
+    if (may_be_own && forget_run(w, run->pgno, &own)) {
         w->gave_back = true;
-        return w->space != NULL ? qs_space_free(w->space, run->pgno, run->pages) : 0;
+        return w->space != NULL ? qs_large_give_back(w, &own) : 0;
     }
     int rc = qs_vector_reserve((void **)&w->released, &w->released_capacity, w->released_count + 1,
                                sizeof *w->released);

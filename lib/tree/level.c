@@ -15,6 +15,7 @@ void qs_writer_init_child(struct writer *child, const struct writer *parent)
     child->view.own = &child->own;
     child->store = parent->store;
     child->space = parent->space;
+    child->recycle = parent->recycle;
     child->checkpoint = parent->checkpoint;
     child->txn = parent->txn;
     child->next_pid = parent->next_pid;
@@ -91,7 +92,7 @@ int qs_writer_drop(struct writer *child)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < child->allocated_count; i++)
-        rc = qs_space_free(child->space, child->allocated[i].pgno, child->allocated[i].pages);
+        rc = qs_large_give_back(child, &child->allocated[i]);
     child->allocated_count = 0;
     return rc;
 }

@@ -125,7 +125,7 @@ static int make_entry(struct job *job)
     job->entry.value = &put->large;
     job->entry.value_size = sizeof put->large;
     if (put->placed)
-        return qs_large_place(job->w, &put->large);
+        return qs_large_place(job->w, &put->large, put->reused);
     return qs_large_write(job->w, (put->flags & QS_RESERVE) != 0 ? NULL : put->value.data, size,
                           &put->large);
 }

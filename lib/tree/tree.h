@@ -89,6 +89,7 @@ struct put {
     bool remakes;           /* out: QS_APPENDDUP was refused, but has made a single value a set.
                                In, for a replay: do just that, whatever the order */
     bool placed;            /* the value lies in the file already, as `large` says */
+    bool reused;            /* with `placed`: in a run that was recycled */
     struct large_ref large; /* in with `placed`; out: where a large value went */
 };
 

@@ -10,6 +10,7 @@
 
 #include "cache/view.h"
 #include "format/pending.h"
+#include "store/recycle.h"
 #include "store/space.h"
 #include "tree/tree.h"
 
@@ -23,12 +24,13 @@ struct reserve {
 };
 
 struct writer {
-    struct view view;    /* newest committed state plus `own` */
-    struct own own;      /* versions made */
-    struct store *store; /* the file, for large values */
-    struct space *space; /* its free pages; NULL: nothing is allocated or freed there */
-    uint64_t checkpoint; /* number of the newest checkpoint */
-    txnid_t txn;         /* its number */
+    struct view view;        /* newest committed state plus `own` */
+    struct own own;          /* versions made */
+    struct store *store;     /* the file, for large values */
+    struct space *space;     /* its free pages; NULL: nothing is allocated or freed there */
+    struct recycle *recycle; /* runs that large values may take instead; NULL with `space` */
+    uint64_t checkpoint;     /* number of the newest checkpoint */
+    txnid_t txn;             /* its number */
 
     pageid_t next_pid;     /* page ids from here on were never handed out */
     pageid_t free_pid;     /* head of the chain of free page ids in the map, 0: none */
@@ -42,11 +44,13 @@ struct writer {
     uint64_t used_pages;  /* logical use with this transaction's changes */
     uint64_t limit_pages; /* the map size; a change that would pass it gives QS_E_MAP_FULL */
 
-    struct pending_run *released; /* runs of large values no longer referred to; `freed` unset */
+    struct pending_run *released; /* runs of large values no longer referred to; `freed`:
+                                     RUN_FREED when the log record says so, else unset */
     size_t released_count;
     size_t released_capacity;
 
-    struct pending_run *allocated; /* runs of large values this level allocated and has not freed */
+    struct pending_run *allocated; /* runs of large values this level allocated and has not freed;
+                                      `born`: RUN_REUSED when it was recycled */
     size_t allocated_count;
     size_t allocated_capacity;
     size_t
@@ -63,6 +67,9 @@ struct writer {
     struct separator separators[LEAF_ENTRIES_MAX]; /* an inner page taken apart */
 };
 
+#define RUN_REUSED UINT64_MAX
+#define RUN_FREED UINT64_MAX
+
 /* What the newest transaction left, for the writer to start from. */
 struct writer_base {
     pageid_t next_pid;
@@ -77,7 +84,6 @@ struct writer_base {
 };
 
 /* `space` NULL: nothing is allocated or freed there, as when the log is replayed. */
-
 void qs_writer_init(struct writer *writer, struct map *map, struct store *store,
                     struct space *space, const struct writer_base *base);
 void qs_writer_free(struct writer *writer);
@@ -119,7 +125,9 @@ void qs_writer_image(const struct writer *writer, const struct version *version,
  * in writer->reserve.bytes; the caller sets reserve.ref). */
 int qs_large_write(struct writer *writer, const void *bytes, size_t size, struct large_ref *ref);
 /* The same for a value that lies in the file already: it only counts. */
-int qs_large_place(struct writer *writer, const struct large_ref *ref);
+int qs_large_place(struct writer *writer, const struct large_ref *ref, bool reused);
+/* A run on `allocated` goes back to where it came from. */
+int qs_large_give_back(struct writer *writer, const struct pending_run *run);
 /* The run of `ref` is no longer referred to. */
 int qs_large_release(struct writer *writer, const struct large_ref *ref);
 /* The same by pages, for runs on `released` of a level that has ended; counts nothing. */

@@ -201,6 +201,8 @@ static int note(struct ahead *a, const struct redo_op *op, struct names *names, 
     switch (op->kind) {
     case LOG_OP_TREE:
         return select_tree(a, op, names);
+    case LOG_OP_FREED: /* of interest to who writes */
+        return 0;
     case LOG_OP_LARGE:
         if (op->value_size != sizeof ref)
             return QS_CORRUPT();
@@ -215,7 +217,7 @@ static int note(struct ahead *a, const struct redo_op *op, struct names *names, 
     }
     if (a->tree == NULL)
         return QS_CORRUPT();
-    return op->flags == 0 ? add(a, op, txn) : leave_out(a, txn);
+    return (op->flags & ~(unsigned)LOG_OP_REUSED) == 0 ? add(a, op, txn) : leave_out(a, txn);
 }
 
 static int note_record(struct ahead *a, const struct log_record *record, struct names *names)

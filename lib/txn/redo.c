@@ -143,8 +143,25 @@ static int by_page(const void *a, const void *b)
     return (x->pgno > y->pgno) - (x->pgno < y->pgno);
 }
 
+void qs_redo_add_freed(struct redo *redo, const struct pending_run *runs, size_t count)
+{
+    size_t listed = 0;
+    for (size_t i = 0; i < count; i++)
+        listed += runs[i].freed == RUN_FREED;
+    if (listed == 0)
+        return;
+    size_t at = add(redo, LOG_OP_FREED, NULL, 0, NULL, listed * sizeof(struct log_link));
+    for (size_t i = 0; i < count && !redo->off; i++) {
+        if (runs[i].freed != RUN_FREED)
+            continue;
+        const struct log_link run = {runs[i].pgno, runs[i].pages};
+        memcpy(redo->bytes + at, &run, sizeof run);
+        at += sizeof run;
+    }
+}
+
 /* Of several values that lay in one run the last counts: an earlier one is marked when it is met again. */
-void qs_redo_mark_gone(struct redo *redo, struct pending_run *runs, size_t count)
+void qs_redo_mark_runs(struct redo *redo, struct pending_run *runs, size_t count)
 {
     const uint8_t *at = redo->bytes + sizeof(struct log_record);
     size_t size = redo->size - sizeof(struct log_record);
@@ -163,7 +180,7 @@ void qs_redo_mark_gone(struct redo *redo, struct pending_run *runs, size_t count
         memcpy(&ref, op.value, sizeof ref);
         struct pending_run key = {.pgno = ref.pgno}, *run;
         run = count > 0 ? bsearch(&key, runs, count, sizeof *runs, by_page) : NULL;
-        header->flags = run == NULL ? LOG_OP_GONE : 0;
+        header->flags = run == NULL ? LOG_OP_GONE : run->born == RUN_REUSED ? LOG_OP_REUSED : 0;
         if (run != NULL && run->freed != 0)
             ((struct log_op *)(void *)(redo->bytes + run->freed))->flags = LOG_OP_GONE;
         if (run != NULL)

@@ -11,7 +11,10 @@
 #include "format/log.h"
 #include "format/page.h"
 #include "format/pending.h"
+#include "tree/writer.h"
 #include "txn/names.h"
+
+#include <string.h>
 
 struct redo {
     uint8_t *bytes;     /* room for the record's header, then the operations */
@@ -59,8 +62,11 @@ void qs_redo_settle(struct redo *redo);
 void qs_redo_fill(struct redo *redo, size_t at, const void *value, size_t size);
 
 /* Marks the large values that the transaction itself has given back (LOG_OP_GONE): all but those in `runs`,
- * which is put in order of page. */
-void qs_redo_mark_gone(struct redo *redo, struct pending_run *runs, size_t count);
+ * which is put in order of page; and those in a run that was recycled (LOG_OP_REUSED). */
+void qs_redo_mark_runs(struct redo *redo, struct pending_run *runs, size_t count);
+
+/* Records that those of the runs are released that are RUN_FREED. */
+void qs_redo_add_freed(struct redo *redo, const struct pending_run *runs, size_t count);
 
 /* ---- reading ---- */
 
@@ -88,5 +94,17 @@ static inline struct redo_values qs_redo_values(const struct log_record *record)
 }
 /* The next of them: QS_E_NOTFOUND at the end, QS_E_CORRUPTED. */
 int qs_redo_next_value(struct redo_values *values, struct large_ref *ref);
+
+/* A LOG_OP_FREED: how many runs it has, and one of them. */
+static inline size_t qs_redo_freed_count(const struct redo_op *op)
+{
+    return op->value_size / sizeof(struct log_link);
+}
+static inline struct log_link qs_redo_freed_run(const struct redo_op *op, size_t i)
+{
+    struct log_link run;
+    memcpy(&run, (const uint8_t *)op->value + i * sizeof run, sizeof run);
+    return run;
+}
 
 #endif

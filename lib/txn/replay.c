@@ -54,6 +54,7 @@ static int put(struct qs_txn *txn, const struct qs_tree *tree, const struct redo
             return QS_CORRUPT();
         memcpy(&put.large, op->value, sizeof put.large);
         put.placed = true;
+        put.reused = (op->flags & LOG_OP_REUSED) != 0;
         put.value = (struct qs_val){put.large.size, NULL};
     }
     put.remakes = (op->flags & LOG_OP_REFUSED) != 0;
@@ -83,12 +84,36 @@ static int take_size(struct qs_txn *txn, const struct redo_op *op)
     return 0;
 }
 
+/* The record's transaction has released them: so has the replay. In the same order, where all was alike. */
+static int take_freed(struct qs_txn *txn, const struct redo_op *op)
+{
+    struct writer *w = txn->writer;
+    size_t at = 0;
+    if (op->value_size % sizeof(struct log_link) != 0)
+        return QS_CORRUPT();
+    for (size_t i = 0; i < qs_redo_freed_count(op); i++) {
+        struct log_link run = qs_redo_freed_run(op, i);
+        size_t looked = 0;
+        while (looked < w->released_count &&
+               (w->released[at].pgno != run.pgno || w->released[at].freed == RUN_FREED)) {
+            at = at + 1 < w->released_count ? at + 1 : 0;
+            looked++;
+        }
+        if (looked == w->released_count)
+            return QS_CORRUPT();
+        w->released[at].freed = RUN_FREED;
+    }
+    return 0;
+}
+
 static int replay_one(struct qs_txn *txn, struct qs_tree **tree, const struct redo_op *op)
 {
     if (op->kind == LOG_OP_TREE)
         return select_tree(txn, op, tree);
     if (op->kind == LOG_OP_SIZE)
         return take_size(txn, op);
+    if (op->kind == LOG_OP_FREED)
+        return take_freed(txn, op);
     if (*tree == NULL)
         return QS_CORRUPT();
     switch (op->kind) {

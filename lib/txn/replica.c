@@ -67,6 +67,7 @@ static void take_meta(struct replica *r, const struct meta *meta)
     latest->freed_count = latest->released_count = latest->runs_count = latest->taken_count = 0;
     latest->freed_least = 0;
     latest->released_pages = 0;
+    qs_recycle_reset(&latest->recycle, meta->log.position);
 }
 
 int qs_replica_open(struct store *store, const struct meta *meta, struct replica *reuse,
@@ -131,6 +132,7 @@ void qs_replica_empty(struct replica *r)
     free(r->latest.released);
     free(r->latest.runs);
     free(r->latest.taken);
+    qs_recycle_free(&r->latest.recycle);
     memset(&r->latest, 0, sizeof r->latest);
     r->retired = true;
 }
@@ -218,6 +220,7 @@ void qs_replica_pass(struct replica *r, const struct meta *meta, const struct pa
                sizeof *latest->released);
     drop_first(latest->runs, &latest->runs_count, passed->runs, sizeof *latest->runs);
     latest->taken_count = 0;
+    qs_recycle_pass(&latest->recycle, meta->txn, meta->log.position);
     if (latest->freed_least > 0) { /* chained by the checkpoint, one in front of the other */
         latest->free_pid = latest->freed[latest->freed_least - 1];
         latest->free_pids += latest->freed_least;
@@ -262,7 +265,47 @@ int qs_replica_make_room(struct replica *r, const struct writer *w)
     if (rc == 0)
         rc = qs_vector_reserve((void **)&latest->runs, &latest->runs_capacity,
                                latest->runs_count + w->allocated_count, sizeof *latest->runs);
-    return rc;
+    return rc == 0
+               ? qs_recycle_make_room(&latest->recycle, w->released_count + 2 * w->allocated_count)
+               : rc;
+}
+
+/* What it released: to the list of what may be used again, or to wait for a checkpoint. */
+static void leave_released(struct replica *r, const struct writer *w)
+{
+    struct latest *latest = &r->latest;
+    for (size_t i = 0; i < w->released_count; i++) {
+        struct pending_run run = w->released[i];
+        if (run.freed == RUN_FREED &&
+            qs_recycle_add(&latest->recycle, &run, r->log.end.position, w->txn))
+            continue;
+        run.freed = 0;
+        latest->released_pages += run.pages;
+        latest->released[latest->released_count++] = run;
+    }
+}
+
+/* Large values. Who did the changes took runs off the list himself; several transactions that are done again as
+ * one may have placed what another of them released: the positions are right for all of them. */
+static void leave_runs(struct replica *r, const struct writer *w)
+{
+    struct latest *latest = &r->latest;
+    struct recycle *recycle = &latest->recycle;
+    bool followed = w->recycle == NULL;
+    for (size_t i = 0; followed && i < w->allocated_count; i++)
+        qs_recycle_placed(recycle, w->allocated[i].pgno, recycle->position, true);
+    leave_released(r, w);
+    for (size_t i = 0; i < w->allocated_count; i++) {
+        const struct pending_run *run = &w->allocated[i];
+        bool reused = run->born == RUN_REUSED;
+        latest->runs[latest->runs_count++] = *run;
+        if (!followed)
+            qs_recycle_placed(recycle, run->pgno, recycle->position, false);
+        else if (reused)
+            qs_recycle_cut(recycle, run->pgno, run->pages);
+        latest->reused += followed && reused;
+    }
+    recycle->position = r->log.end.position;
 }
 
 void qs_replica_leave(struct replica *r, const struct writer *w, uint64_t map_size_bytes)
@@ -280,12 +323,7 @@ void qs_replica_leave(struct replica *r, const struct writer *w, uint64_t map_si
         latest->freed_least = w->spare_count;
     for (size_t i = 0; i < w->freed_count; i++)
         latest->freed[latest->freed_count++] = w->freed[i];
-    for (size_t i = 0; i < w->released_count; i++) {
-        latest->released_pages += w->released[i].pages;
-        latest->released[latest->released_count++] = w->released[i];
-    }
-    for (size_t i = 0; i < w->allocated_count; i++)
-        latest->runs[latest->runs_count++] = w->allocated[i];
+    leave_runs(r, w);
     atomic_store(&r->used_pages, w->used_pages);
     /* release: a reader that finds it applied finds what it linked */
     atomic_store_explicit(&r->applied, w->txn, memory_order_release);

@@ -14,6 +14,7 @@
 #include "format/meta.h"
 #include "format/pending.h"
 #include "log/log.h"
+#include "store/recycle.h"
 #include "tree/tree.h"
 #include "txn/ahead.h"
 #include "txn/names.h"
@@ -49,6 +50,8 @@ struct latest {
     struct pending_run *taken; /* runs set aside by a checkpoint under way, or one given up */
     size_t taken_count;
     size_t taken_capacity;
+    struct recycle recycle; /* runs of large values that the log alone has used */
+    uint64_t reused;        /* how many of them were taken by others, whose records were followed */
 };
 
 #define TREE_CHUNK 256u
