@@ -28,6 +28,8 @@ enum {
 
 /* In memory that parent and children share. */
 struct bank_shared {
+    unsigned large;   /* of 100 values so many are up to FILL_BYTES; set before all else */
+    unsigned waiting; /* of 100 readers so many keep their snapshot for a while */
     _Atomic uint64_t acknowledged[WRITERS]; /* counter of the last commit that returned */
     _Atomic bool stop;                      /* everybody ends when he can */
     _Atomic unsigned failures;              /* sentences written by BANK_FAIL */

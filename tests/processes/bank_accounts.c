@@ -59,11 +59,11 @@ static int get_amount(MDB_txn *txn, MDB_dbi dbi, unsigned number, int64_t *amoun
 static int put_amount(MDB_txn *txn, MDB_dbi dbi, unsigned number, int64_t amount, uint64_t *random)
 {
     uint8_t buffer[sizeof(struct account) + FILL_BYTES];
-    unsigned dice = bank_below(random, 100);
+    unsigned dice = bank_below(random, 100), large = bank_shared->large;
     struct account account = {amount, (uint32_t)bank_random(random),
-                              dice < 97   ? bank_below(random, 120)
-                              : dice < 99 ? bank_below(random, 1500)
-                                          : bank_below(random, FILL_BYTES)};
+                              dice < large       ? bank_below(random, FILL_BYTES)
+                              : dice < large + 2 ? bank_below(random, 1500)
+                                                 : bank_below(random, 120)};
     char bytes[16];
     MDB_val key = make_key(bytes, number);
     MDB_val value = {sizeof account + account.fill, buffer};

@@ -157,7 +157,7 @@ static void *read_accounts(void *context)
             break;
         if (dice < 30)
             rc = bank_check(worker->bank, txn, &first);
-        if (rc == 0 && dice < 8) { /* a long reader */
+        if (rc == 0 && dice < bank_shared->waiting) {
             usleep(bank_below(&worker->random, dice < 1 ? 2000000 : 200000));
             rc = bank_check(worker->bank, txn, &second);
             if (rc == 0 && first != second)
