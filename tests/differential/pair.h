@@ -76,8 +76,8 @@ struct pair {
     struct known_db db[DB_COUNT];                       /* by slot */
     unsigned epoch;                                     /* grows when the set of handles changes */
     uint64_t aborted_dbis; /* bit set of handle numbers that aborted write transactions gave out */
-    bool failed;                             /* stop: a mismatch, or nothing to compare with */
-    bool inconclusive;                       /* ... the latter */
+    bool failed;           /* stop: a mismatch, or nothing to compare with */
+    bool inconclusive;     /* ... the latter */
     const struct step *step;                 /* that is running */
     struct past_call history[HISTORY_COUNT]; /* last calls */
     uint64_t history_next;                   /* calls so far */
