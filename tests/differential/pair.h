@@ -147,6 +147,9 @@ bool position_dup_remakes(const struct call *call, int rc);
 /* Somebody else put or deleted items of `key` (NULL: which is not known). */
 void position_dup_after_change(struct pair *pair, unsigned db, const MDB_val *key, bool key_gone,
                                int except);
+
+/* The cursor has deleted its item: with the last key the real library marks it as at the end. */
+void position_dup_after_delete(struct pair *pair, struct known_cursor *cursor);
 void position_dup_after_get(struct pair *pair, const struct call *call,
                             const struct result *result);
 void position_dup_after_put(struct pair *pair, const struct call *call,

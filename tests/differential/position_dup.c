@@ -100,6 +100,13 @@ static bool at_end(struct pair *pair, const struct known_cursor *cursor)
     return !cursor->key_known || position_ask_real(pair, cursor->txn, cursor->db, &key) != 0;
 }
 
+void position_dup_after_delete(struct pair *pair, struct known_cursor *cursor)
+{
+    if (cursor->key_gone && at_end(pair, cursor)) {
+        cursor->end_mark = true;
+    }
+}
+
 /* ---- what is defined ------------------------------------------------------------------------- */
 
 static bool positions_anew(int cursor_op)

@@ -237,6 +237,7 @@ static void run_del_dup(struct pair *pair, struct known_cursor *cursor, const st
     position_dup_after_change(pair, call->db, known ? &key : NULL, cursor->key_gone,
                               (int)call->cursor);
     cursor->position = POSITION_DELETED;
+    position_dup_after_delete(pair, cursor);
 }
 
 static void run_del(struct pair *pair, const struct step *step)
