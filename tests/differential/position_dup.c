@@ -44,6 +44,21 @@ size_t position_dup_count(struct pair *pair, unsigned txn, unsigned db, const MD
 
 /* ---- changes by others ----------------------------------------------------------------------- */
 
+/* Nothing follows the key that was deleted. */
+static bool at_end(struct pair *pair, const struct known_cursor *cursor)
+{
+    MDB_val key = {cursor->key_size, (void *)cursor->key};
+
+    return !cursor->key_known || position_ask_real(pair, cursor->txn, cursor->db, &key) != 0;
+}
+
+void position_dup_after_delete(struct pair *pair, struct known_cursor *cursor)
+{
+    if (cursor->key_gone && at_end(pair, cursor)) {
+        cursor->end_mark = true;
+    }
+}
+
 /* The real library loses cursors on a key whose items others add or delete: some of them act on the
  * whole key later, or on memory that is not theirs. A key that is gone is tracked. */
 void position_dup_after_change(struct pair *pair, unsigned db, const MDB_val *key, bool key_gone,
@@ -57,9 +72,11 @@ void position_dup_after_change(struct pair *pair, unsigned db, const MDB_val *ke
         }
         if (key == NULL || !cursor->key_known) {
             cursor->position = POSITION_MURKY;
+            cursor->end_mark = true;
         } else if (position_has_key(pair, cursor, key)) {
             cursor->position = key_gone ? POSITION_DELETED : POSITION_MURKY;
             cursor->key_gone = key_gone;
+            position_dup_after_delete(pair, cursor);
         }
     }
 }
@@ -90,21 +107,6 @@ bool position_dup_shared(struct pair *pair, unsigned index)
         }
     }
     return false;
-}
-
-/* Nothing follows the key that was deleted. */
-static bool at_end(struct pair *pair, const struct known_cursor *cursor)
-{
-    MDB_val key = {cursor->key_size, (void *)cursor->key};
-
-    return !cursor->key_known || position_ask_real(pair, cursor->txn, cursor->db, &key) != 0;
-}
-
-void position_dup_after_delete(struct pair *pair, struct known_cursor *cursor)
-{
-    if (cursor->key_gone && at_end(pair, cursor)) {
-        cursor->end_mark = true;
-    }
 }
 
 /* ---- what is defined ------------------------------------------------------------------------- */
