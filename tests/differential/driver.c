@@ -9,6 +9,7 @@
 #include "steps.h"
 
 #include <ftw.h>
+#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -46,6 +47,26 @@ static void run_steps(struct pair *pair)
     }
 }
 
+static jmp_buf gave_up;
+
+/* There is nothing to compare with what made the real library's assertion fail, and no way back into it. */
+static void real_gave_up(MDB_env *env, const char *message)
+{
+    (void)env;
+    printf("the real library gave up: %s\n", message);
+    longjmp(gave_up, 1);
+}
+
+static void run_guarded(struct pair *pair)
+{
+    pair->world[REAL].gave_up = real_gave_up;
+    if (setjmp(gave_up) == 0) {
+        run_steps(pair);
+    } else {
+        pair->failed = pair->inconclusive = true;
+    }
+}
+
 bool driver_run(const struct program *program, const struct api apis[2], const char *base,
                 bool quiet, FILE *script, uint64_t *calls)
 {
@@ -70,7 +91,7 @@ bool driver_run(const struct program *program, const struct api apis[2], const c
     }
     pair->script = script;
     emit_begin(pair);
-    run_steps(pair);
+    run_guarded(pair);
     emit_end(pair);
     *calls += pair->world[REAL].calls;
     same = !pair->failed || pair->inconclusive;

@@ -73,6 +73,9 @@ int world_open(struct world *world, const struct program *program)
         world->env = NULL;
         return rc;
     }
+    if (world->gave_up != NULL) {
+        api->env_set_assert(world->env, world->gave_up);
+    }
     api->env_set_mapsize(world->env, program->map_size);
     api->env_set_maxdbs(world->env, program->max_dbs);
     if (program->max_readers != 0) {

@@ -65,6 +65,7 @@ struct world {
     struct held held[TXN_COUNT][HELD_COUNT]; /* by slot */
     unsigned held_next[TXN_COUNT];           /* where the next is put */
     uint64_t calls;                          /* made so far */
+    MDB_assert_func *gave_up;                /* called when an assertion fails, NULL: abort() */
 };
 
 /* What out-parameters hold before a call that only writes them. */
