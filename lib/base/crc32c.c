@@ -1,4 +1,5 @@
-/* crc32c.c - the Castagnoli checksum: three streams at once in hardware, a table elsewhere.
+/* crc32c.c - the Castagnoli checksum: long input by wide multiplication, else three streams at once in hardware, a
+ * table elsewhere.
  *
  * Owns:       the choice of method, made at the first call and remembered.
  * How:        the processor's instruction takes 8 bytes in three cycles but can start one in every
@@ -11,6 +12,7 @@
  */
 #include "base/crc32c.h"
 #include "base/crc32c_table.h"
+#include "base/crc32c_wide.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -141,29 +143,60 @@ HARDWARE_FUNCTION uint32_t update_hardware(uint32_t crc, const uint8_t *data, si
     return crc;
 }
 
-enum method { METHOD_UNKNOWN, METHOD_HARDWARE, METHOD_TABLE };
+static uint32_t update_wide(uint32_t crc, const uint8_t *data, size_t size)
+{
+    uint8_t rest[64];
+    if (size < CRC_WIDE_MIN)
+        return update_hardware(crc, data, size);
+    size_t taken = qs_crc32c_wide_fold(crc, data, size, rest);
+    crc = update_hardware(0, rest, sizeof rest);
+    return update_hardware(crc, data + taken, size - taken);
+}
+
+enum method { METHOD_UNKNOWN, METHOD_WIDE, METHOD_HARDWARE, METHOD_TABLE };
 
 /* Relaxed: a value that stands for itself; whoever reads 0 finds out anew. */
 static _Atomic unsigned char method_chosen;
 
-static bool hardware_choose(void)
+static unsigned method_choose(void)
 {
-    bool hardware = hardware_detect();
-    atomic_store_explicit(&method_chosen, hardware ? METHOD_HARDWARE : METHOD_TABLE,
-                          memory_order_relaxed);
-    return hardware;
+    unsigned method = !hardware_detect()        ? METHOD_TABLE
+                      : qs_crc32c_wide_detect() ? METHOD_WIDE
+                                                : METHOD_HARDWARE;
+    atomic_store_explicit(&method_chosen, (unsigned char)method, memory_order_relaxed);
+    return method;
+}
+
+static unsigned method(void)
+{
+    unsigned method = atomic_load_explicit(&method_chosen, memory_order_relaxed);
+    return method != METHOD_UNKNOWN ? method : method_choose();
 }
 
 uint32_t qs_crc32c(uint32_t seed, const void *data, size_t size)
 {
-    unsigned method = atomic_load_explicit(&method_chosen, memory_order_relaxed);
-
-    if (method == METHOD_HARDWARE || (method == METHOD_UNKNOWN && hardware_choose()))
+    switch (method()) {
+    case METHOD_WIDE:
+        return ~update_wide(~seed, data, size);
+    case METHOD_HARDWARE:
         return ~update_hardware(~seed, data, size);
-    return ~update_table(~seed, data, size);
+    default:
+        return ~update_table(~seed, data, size);
+    }
+}
+
+uint32_t qs_crc32c_narrow(uint32_t seed, const void *data, size_t size)
+{
+    return method() == METHOD_TABLE ? ~update_table(~seed, data, size)
+                                    : ~update_hardware(~seed, data, size);
 }
 #else
 uint32_t qs_crc32c(uint32_t seed, const void *data, size_t size)
+{
+    return ~update_table(~seed, data, size);
+}
+
+uint32_t qs_crc32c_narrow(uint32_t seed, const void *data, size_t size)
 {
     return ~update_table(~seed, data, size);
 }
