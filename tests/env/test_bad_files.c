@@ -10,6 +10,7 @@
 #define _GNU_SOURCE /* mkdtemp() */
 
 #include "effort.h"
+#include "scratch_dir.h"
 
 #include <quickstep.h>
 
@@ -37,9 +38,6 @@ enum {
     VERDICT_REFUSED = 2, /* child: the file was not opened, or found corrupted */
 };
 
-static char directory[64];
-static char data_path[96];
-static char lock_path[96];
 static uint8_t *good;         /* bytes of the good file */
 static size_t good_size;      /* of them */
 static uint64_t random_state; /* of damage */
@@ -137,10 +135,7 @@ static void set_up(void)
     const char *seed = getenv("QS_SEED");
 
     random_state = seed == NULL ? 1 : strtoull(seed, NULL, 0);
-    snprintf(directory, sizeof directory, "/tmp/qs-bad-files-XXXXXX");
-    cr_assert(mkdtemp(directory) != NULL);
-    snprintf(data_path, sizeof data_path, "%s/data.mdb", directory);
-    snprintf(lock_path, sizeof lock_path, "%s/lock.mdb", directory);
+    make_directory("bad-files");
 }
 
 static void set_up_good(void)
@@ -158,9 +153,7 @@ static void set_up_good(void)
 
 static void tear_down(void)
 {
-    unlink(data_path);
-    unlink(lock_path);
-    rmdir(directory);
+    remove_directory();
     free(good);
     good = NULL;
 }

@@ -11,6 +11,7 @@
 #include "format/meta.h"
 #include "os/io.h"
 #include "quickstep.h"
+#include "scratch_dir.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -23,8 +24,6 @@
 #include <unistd.h>
 
 enum { RECORDS = 300, META_BYTES = META_PAGES * QS_PAGE_BYTES };
-
-static char directory[64], data_path[96], lock_path[96];
 
 /* ---- file I/O that fails --------------------------------------------------------------------- */
 
@@ -192,17 +191,12 @@ static void check_file(void)
 
 static void set_up(void)
 {
-    strcpy(directory, "/tmp/qs-env-XXXXXX");
-    cr_assert(mkdtemp(directory) != NULL);
-    snprintf(data_path, sizeof data_path, "%s/data.mdb", directory);
-    snprintf(lock_path, sizeof lock_path, "%s/lock.mdb", directory);
+    make_directory("env");
 }
 
 static void tear_down(void)
 {
-    unlink(data_path);
-    unlink(lock_path);
-    rmdir(directory);
+    remove_directory();
 }
 
 /* ---- tests ----------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 
 #include "os/io.h"
 #include "quickstep.h"
+#include "scratch_dir.h"
 
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -21,7 +22,6 @@
 
 enum { TRANSACTIONS = 70, KEYS = 7, LARGE_BYTES = 9000, SMALL_BYTES = 10 };
 
-static char directory[64], data_path[96], lock_path[96];
 static int to_writer[2],
     from_writer[2]; /* pipes: a byte for each transaction, a byte when it is done */
 
@@ -152,17 +152,12 @@ static void kill_writer(pid_t pid)
 
 static void set_up(void)
 {
-    strcpy(directory, "/tmp/test_follow.XXXXXX");
-    cr_assert(mkdtemp(directory) != NULL);
-    snprintf(data_path, sizeof data_path, "%s/data", directory);
-    snprintf(lock_path, sizeof lock_path, "%s/lock", directory);
+    make_directory("follow");
 }
 
 static void tear_down(void)
 {
-    unlink(data_path);
-    unlink(lock_path);
-    rmdir(directory);
+    remove_directory();
 }
 
 TestSuite(follow, .init = set_up, .fini = tear_down);

@@ -7,6 +7,8 @@
  */
 #define _GNU_SOURCE /* mkdtemp() */
 
+#include "scratch_dir.h"
+
 #include <quickstep.h>
 
 #include <criterion/criterion.h>
@@ -15,10 +17,6 @@
 #include <unistd.h>
 
 enum { FULL_MAP_BYTES = 1 << 20, FULL_VALUE_BYTES = 200 };
-
-static char directory[64];
-static char data_path[96];
-static char lock_path[96];
 
 static int open_environment(uint64_t map_size_bytes, unsigned flags, struct qs_env **env)
 {
@@ -40,17 +38,12 @@ static size_t make_key(unsigned number, char *bytes)
 
 static void set_up(void)
 {
-    snprintf(directory, sizeof directory, "/tmp/qs-full-map-XXXXXX");
-    cr_assert(mkdtemp(directory) != NULL);
-    snprintf(data_path, sizeof data_path, "%s/data.mdb", directory);
-    snprintf(lock_path, sizeof lock_path, "%s/lock.mdb", directory);
+    make_directory("full-map");
 }
 
 static void tear_down(void)
 {
-    unlink(data_path);
-    unlink(lock_path);
-    rmdir(directory);
+    remove_directory();
 }
 
 static void complain(void *context, const char *sentence)

@@ -9,6 +9,7 @@
 
 #include "effort.h"
 #include "env/env.h"
+#include "scratch_dir.h"
 
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -26,8 +27,6 @@ enum {
      * before it is freed. Without the rule: 400 MB. */
     BYTES_MAX = 3 << 20,
 };
-
-static char directory[64], data_path[96], lock_path[96];
 
 static struct qs_env *open_env(void)
 {
@@ -131,10 +130,7 @@ Test(memory, a_long_reader_pins_what_it_sees)
     struct qs_txn *first;
     int to_other[2], from_other[2], status;
     char byte;
-    snprintf(directory, sizeof directory, "/tmp/qs-memory-XXXXXX");
-    cr_assert(mkdtemp(directory) != NULL);
-    snprintf(data_path, sizeof data_path, "%s/data.mdb", directory);
-    snprintf(lock_path, sizeof lock_path, "%s/lock.mdb", directory);
+    make_directory("memory");
     signal(SIGPIPE, SIG_IGN);
     cr_assert(pipe(to_other) == 0 && pipe(from_other) == 0);
     env = open_env();
@@ -155,7 +151,5 @@ Test(memory, a_long_reader_pins_what_it_sees)
     close(to_other[1]);
     cr_assert(waitpid(child, &status, 0) == child && status == 0, "status %#x", (unsigned)status);
     qs_env_close(env);
-    unlink(data_path);
-    unlink(lock_path);
-    rmdir(directory);
+    remove_directory();
 }

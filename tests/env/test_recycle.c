@@ -8,6 +8,7 @@
 #define _GNU_SOURCE /* mkdtemp() */
 
 #include "quickstep.h"
+#include "scratch_dir.h"
 
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -21,22 +22,16 @@
 
 enum { KEYS = 40, VALUE_BYTES = 50000, ROUNDS = 30 };
 
-static char directory[64], data_path[96], lock_path[96];
 static struct qs_env *env;
 
 static void set_up(void)
 {
-    snprintf(directory, sizeof directory, "/tmp/qs-recycle-XXXXXX");
-    cr_assert(mkdtemp(directory) != NULL);
-    snprintf(data_path, sizeof data_path, "%s/data", directory);
-    snprintf(lock_path, sizeof lock_path, "%s/lock", directory);
+    make_directory("recycle");
 }
 
 static void tear_down(void)
 {
-    unlink(data_path);
-    unlink(lock_path);
-    rmdir(directory);
+    remove_directory();
 }
 
 static void open_environment(unsigned flags)

@@ -9,6 +9,7 @@
 
 #include "os/io.h"
 #include "quickstep.h"
+#include "scratch_dir.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -24,7 +25,6 @@
 
 enum { RECORDS = 3000, KEEP = RECORDS / 5, LARGE_BYTES = 20000, LOG_BYTES = 200000 };
 
-static char directory[64], data_path[96], lock_path[96];
 static struct qs_env *env;
 static unsigned generation[RECORDS]; /* committed; 0: deleted */
 static uint64_t random_state = 1;
@@ -45,19 +45,14 @@ static int punch(struct qs_io_file *file, uint64_t offset, uint64_t size)
 
 static void set_up(void)
 {
-    snprintf(directory, sizeof directory, "/tmp/qs-shrink-XXXXXX");
-    cr_assert(mkdtemp(directory) != NULL);
-    snprintf(data_path, sizeof data_path, "%s/data", directory);
-    snprintf(lock_path, sizeof lock_path, "%s/lock", directory);
+    make_directory("shrink");
     counting_io = qs_io_posix;
     counting_io.punch = punch;
 }
 
 static void tear_down(void)
 {
-    unlink(data_path);
-    unlink(lock_path);
-    rmdir(directory);
+    remove_directory();
 }
 
 static void open_environment(unsigned flags)
