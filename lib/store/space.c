@@ -240,12 +240,10 @@ static int align(struct space *space, uint64_t *pgno, uint64_t count)
     return rc;
 }
 
-int qs_space_allocate(struct space *space, uint64_t count, uint64_t *pgno)
+/* The first free run of `count` pages, or the tail. */
+static int find_run(struct space *space, uint64_t count, uint64_t *pgno)
 {
-    uint64_t got;
-    if (count == 1)
-        return qs_space_allocate_some(space, 1, pgno, &got);
-    uint64_t at = space->low;
+    uint64_t got, at = space->low;
     if (count >= space->run_missing) /* only the tail can do */
         at = space->high_water;
     int rc = 0;
@@ -260,9 +258,27 @@ int qs_space_allocate(struct space *space, uint64_t count, uint64_t *pgno)
     }
     if (at + count > space->high_water && count < space->run_missing)
         space->run_missing = count;
-    rc = align(space, &at, count);
     *pgno = at;
-    return rc == 0 ? take(space, at, count) : rc;
+    return 0;
+}
+
+int qs_space_allocate(struct space *space, uint64_t count, uint64_t *pgno)
+{
+    uint64_t got;
+    if (count == 1)
+        return qs_space_allocate_some(space, 1, pgno, &got);
+    int rc = find_run(space, count, pgno);
+    return rc == 0 ? take(space, *pgno, count) : rc;
+}
+
+int qs_space_allocate_aligned(struct space *space, uint64_t count, uint64_t *pgno)
+{
+    if (count == 1)
+        return qs_space_allocate(space, count, pgno);
+    int rc = find_run(space, count, pgno);
+    if (rc == 0)
+        rc = align(space, pgno, count);
+    return rc == 0 ? take(space, *pgno, count) : rc;
 }
 
 /* Clears the bits of a run and remembers that there is room. */

@@ -49,6 +49,8 @@ void qs_space_rollback(struct space *space);
 /* Finds `count` consecutive pages. Extends the high water when there is no such run; the file itself
  * grows when it is written. ENOMEM, QS_E_CORRUPTED. */
 int qs_space_allocate(struct space *space, uint64_t count, uint64_t *pgno);
+/* The same, aligned as `count` is, where there is room for that: for large values. */
+int qs_space_allocate_aligned(struct space *space, uint64_t count, uint64_t *pgno);
 
 /* The first free run, at most `most` pages of it: *count of them. */
 int qs_space_allocate_some(struct space *space, uint64_t most, uint64_t *pgno, uint64_t *count);

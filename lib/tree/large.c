@@ -76,7 +76,7 @@ int qs_large_write(struct writer *w, const void *bytes, size_t size, struct larg
         return QS_E_MAP_FULL;
     *ref = (struct large_ref){0, w->checkpoint, (uint32_t)size, 0};
     bool reused = qs_recycle_take(w->recycle, pages, &ref->pgno);
-    int rc = reused ? 0 : qs_space_allocate(w->space, pages, &ref->pgno);
+    int rc = reused ? 0 : qs_space_allocate_aligned(w->space, pages, &ref->pgno);
     if (rc == 0)
         rc = remember_run(w, ref->pgno, pages, reused);
     if (rc == 0)

@@ -90,9 +90,13 @@ static void allocate(struct world *world)
 {
     uint64_t *random = &world->random, kind = scratch_random(random) % 10, pgno;
     uint64_t pages = kind < 6 ? 1 : 1 + scratch_random(random) % (kind < 9 ? 30 : 1500);
-    int rc = kind % 2 == 0 ? qs_space_allocate(&world->space, pages, &pgno)
-                           : qs_space_allocate_some(&world->space, pages, &pgno, &pages);
+    uint64_t high_water = world->space.high_water;
+    int rc = kind % 3 == 0   ? qs_space_allocate(&world->space, pages, &pgno)
+             : kind % 3 == 1 ? qs_space_allocate_aligned(&world->space, pages, &pgno)
+                             : qs_space_allocate_some(&world->space, pages, &pgno, &pages);
     cr_assert(rc == 0);
+    if (kind % 3 == 1 && pgno >= high_water && pages <= 512) /* there was room */
+        cr_assert(pgno % (pages & -pages) == 0);
     mark_taken(world, pgno, pages);
     world->run[world->run_count++] = (struct run){pgno, pages, world->meta.checkpoint + 1};
 }
