@@ -193,13 +193,15 @@ void position_after_put(struct pair *pair, const struct call *call, const struct
         position_dup_after_put(pair, call, result);
         return;
     }
+    bool was_on = cursor->position == POSITION_ON || cursor->position == POSITION_UNSET;
+
     cursor->end_stale = true;
-    if (cursor->position != POSITION_ON && cursor->position != POSITION_UNSET) {
+    if (!was_on) {
         cursor->end_mark = true;
     }
     if (call->flags & MDB_APPEND) {
-        cursor->end_mark = true;
-        cursor->end_stale = result->rc != 0 && result->rc != MDB_KEYEXIST;
+        cursor->end_mark = true; /* and a mark of a deletion stays, too */
+        cursor->end_stale = !was_on || (result->rc != 0 && result->rc != MDB_KEYEXIST);
     }
     if (result->rc == 0 || result->rc == MDB_KEYEXIST) {
         cursor->position = POSITION_ON;
