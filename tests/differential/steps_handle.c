@@ -101,6 +101,9 @@ static void run_dbi_open(struct pair *pair, const struct step *step)
     if (call.name == NULL) {
         call.flags &= MDB_CREATE | 0x81;
     }
+    if (call.name != NULL && (call.flags & MDB_CREATE) != 0 && !known && step->txn == TXN_WRITE) {
+        position_before_change(pair, DB_MAIN, -1); /* it may become a record there */
+    }
     if (pair_call(pair, &call, NULL) != 0 || pair->failed || known) {
         return;
     }
