@@ -93,14 +93,16 @@ static int find_extent(struct store *store, const struct meta *meta, txnid_t sna
 /* The rest of the log's last segment, whose first page may hold the end of the log. */
 static int copy_cut(int fd, const uint8_t *base, const struct extent *extent)
 {
-    static const _Alignas(QS_PAGE_BYTES) uint8_t zeros[QS_PAGE_BYTES];
+    static const _Alignas(QS_PAGE_BYTES) uint8_t zeros[16 * QS_PAGE_BYTES];
     _Alignas(QS_PAGE_BYTES) uint8_t page[QS_PAGE_BYTES];
     uint64_t start = extent->cut & ~(uint64_t)(QS_PAGE_BYTES - 1);
     memset(page, 0, sizeof page);
     memcpy(page, base + start, extent->cut - start);
     int rc = start < extent->end ? qs_copy_write(fd, page, sizeof page) : 0;
-    for (uint64_t at = start + sizeof page; rc == 0 && at < extent->end; at += sizeof zeros)
-        rc = qs_copy_write(fd, zeros, sizeof zeros);
+    for (uint64_t at = start + sizeof page, n; rc == 0 && at < extent->end; at += n) {
+        n = extent->end - at < sizeof zeros ? extent->end - at : sizeof zeros;
+        rc = qs_copy_write(fd, zeros, n);
+    }
     return rc;
 }
 
