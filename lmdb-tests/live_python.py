@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""live_python.py DIRECTORY SECONDS: one process writes, others read and copy, through python3-lmdb.
+"""live_python.py DIRECTORY SECONDS MAP_MIB: one process writes, others read and copy, through python3-lmdb.
 
 Every transaction changes some records and the sum of a hash over all of them, which is one more record.
 So whoever reads a snapshot, or a copy, can tell that it is one state and whole. Readers come and go as
@@ -18,7 +18,7 @@ import zlib
 import lmdb
 
 RECORDS = 2000
-MAP_BYTES = 256 << 20
+MAP_BYTES = int(sys.argv[3]) << 20
 MASK = (1 << 64) - 1
 
 

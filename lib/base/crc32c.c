@@ -160,17 +160,17 @@ static _Atomic unsigned char method_chosen;
 
 static unsigned method_choose(void)
 {
-    unsigned method = !hardware_detect()        ? METHOD_TABLE
-                      : qs_crc32c_wide_detect() ? METHOD_WIDE
-                                                : METHOD_HARDWARE;
-    atomic_store_explicit(&method_chosen, (unsigned char)method, memory_order_relaxed);
-    return method;
+    unsigned best = !hardware_detect()        ? METHOD_TABLE
+                    : qs_crc32c_wide_detect() ? METHOD_WIDE
+                                              : METHOD_HARDWARE;
+    atomic_store_explicit(&method_chosen, (unsigned char)best, memory_order_relaxed);
+    return best;
 }
 
 static unsigned method(void)
 {
-    unsigned method = atomic_load_explicit(&method_chosen, memory_order_relaxed);
-    return method != METHOD_UNKNOWN ? method : method_choose();
+    unsigned chosen = atomic_load_explicit(&method_chosen, memory_order_relaxed);
+    return chosen != METHOD_UNKNOWN ? chosen : method_choose();
 }
 
 uint32_t qs_crc32c(uint32_t seed, const void *data, size_t size)

@@ -11,7 +11,6 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#include <string.h>
 
 #define WIDE_FUNCTION __attribute__((target("avx512f,vpclmulqdq")))
 #define WIDE_INLINE static inline __attribute__((always_inline, target("avx512f,vpclmulqdq")))

@@ -45,9 +45,12 @@ static uint64_t pinned_limit(const struct core *core, uint64_t used_pages)
 uint64_t qs_commit_log_used(const struct core *core, const struct replica *replica)
 {
     const struct latest *latest = &replica->latest;
+    uint64_t logged = replica->log.end.position - replica->log.anchor;
     uint64_t pinned = (latest->released_pages + latest->recycle.pages) << QS_PAGE_SHIFT;
+    if (pinned == 0)
+        return logged;
     uint64_t weight = pinned_limit(core, latest->used_pages) / (core->log_limit | 1);
-    return replica->log.end.position - replica->log.anchor + pinned / (weight > 0 ? weight : 1);
+    return logged + pinned / (weight > 0 ? weight : 1);
 }
 
 /* Whether the transaction can go, and is best put, into the log. */

@@ -4,7 +4,7 @@
 
 #include "env/env.h"
 
-#define COPY_WRITE_MAX (1u << 30) /* bytes handed to one write(2): what all systems take */
+#define COPY_WRITE_MAX (1u << 30) /* bytes handed to one write(2); Linux takes twice that */
 
 /* Writes all of it at the descriptor's offset: errno of write(2). Copies consist of whole pages from
  * memory that is aligned to them, so that the descriptor may be one for direct I/O. */

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALIGNED_PAGES_MAX 512u
+#define ALIGNED_PAGES_MAX 512u /* 2 MiB: no unit of the page cache is larger */
 
 void qs_space_close(struct space *space)
 {
