@@ -195,6 +195,14 @@ int qs_map_base_at(struct map *map, const struct array_root *root, pageid_t pid,
     return *word != 0 ? 0 : QS_E_PAGE_NOTFOUND;
 }
 
+int qs_map_stored(const struct map *map, pageid_t pid, uint64_t *word)
+{
+    const uint64_t *words;
+    int rc = qs_array_leaf(map->store, &map->root, pid / ARRAY_FANOUT, &words);
+    *word = rc == 0 && words != NULL ? words[pid % ARRAY_FANOUT] : 0;
+    return rc;
+}
+
 int qs_map_base(struct map *map, pageid_t pid, uint64_t *word)
 {
     return qs_map_base_at(map, &map->root, pid, word);

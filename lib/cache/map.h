@@ -91,7 +91,11 @@ void qs_map_set_root(struct map *map, const struct array_root *root);
 /* Base word of `pid`, loaded from the map array `root` at first need (M3); QS_E_PAGE_NOTFOUND when
  * it was never handed out, QS_E_CORRUPTED, ENOMEM. */
 int qs_map_base_at(struct map *map, const struct array_root *root, pageid_t pid, uint64_t *word);
-/* The same from the newest map array. */
+/* What the newest map array says of `pid`, whose entry may say something older, until the checkpoint is linked. 0:
+ * nothing. */
+int qs_map_stored(const struct map *map, pageid_t pid, uint64_t *word);
+
+/* As qs_map_base_at(), from the newest map array. */
 int qs_map_base(struct map *map, pageid_t pid, uint64_t *word);
 
 /* Whether the large value that starts at file page `pgno` was verified; setting it. Losing a bit

@@ -90,7 +90,8 @@ int qs_read_begin(struct qs_env *env, struct qs_txn *txn)
         /* A checkpoint is published before its transaction is. */
         txnid_t snapshot = visible > state.txn ? visible : state.txn;
         QS_HOOK("read.loaded");
-        qs_reader_publish(txn->slot, state.checkpoint, snapshot);
+        qs_reader_publish(txn->slot, state.checkpoint | (state.linking ? READER_AND_BEFORE : 0),
+                          snapshot);
         QS_HOOK("read.published");
         /* Before the look at the checkpoint's number: the log of a later one goes on at positions that
          * this replica's log does not have. */

@@ -109,6 +109,8 @@ static int write_checkpoint(struct job *job)
         rc = release_own(job);
     if (rc == 0)
         rc = qs_job_write_rest(job, (struct loose_runs){NULL, 0});
+    if (rc == 0)
+        qs_space_punch(&job->core->space, job->meta.used_pages, PUNCH_PAGES_MAX);
     if (rc == 0) /* H2 */
         rc = qs_cache_prepare(&job->replica->cache, p->place, p->count, QS_TXNID_NONE);
     return rc;
@@ -135,6 +137,7 @@ static void publish(struct job *job)
     QS_HOOK("checkpoint.linked");
     /* After the replica: who sees this number finds the replica at least as new. */
     atomic_store(&header->checkpoint, job->meta.checkpoint);
+    atomic_store(&header->linked, job->meta.checkpoint);
     /* After the number: who sees the transaction looks for it in the checkpoint. */
     qs_group_raise(&header->visible, job->meta.txn);
     QS_HOOK("checkpoint.published");
@@ -146,11 +149,13 @@ static void publish(struct job *job)
 int qs_checkpoint(struct core *core, struct qs_txn *txn)
 {
     pthread_mutex_lock(&core->follow_lock);
-    qs_checkpoint_drop(core);
+    int rc = qs_checkpoint_settle(core);
     pthread_mutex_unlock(&core->follow_lock);
+    if (rc != 0)
+        return rc;
     struct cache *cache = &txn->replica->cache;
     struct job *job = qs_job_new(core, txn->replica);
-    int rc = job != NULL ? qs_cache_placing(cache, txn->replica->latest.txn) : ENOMEM;
+    rc = job != NULL ? qs_cache_placing(cache, txn->replica->latest.txn) : ENOMEM;
     if (rc != 0) {
         qs_job_free(job);
         return rc;

@@ -13,7 +13,15 @@
 #include "page/page.h"
 #include "txn/publish.h"
 
+enum job_phase {
+    JOB_WRITING, /* pages, a share at a time */
+    JOB_FLUSHING, /* all are written; the file is being flushed ahead */
+    JOB_LINKING  /* it is in force, and linked, a share at a time */
+};
+
 struct job {
+    enum job_phase phase;
+
     /* what it contains */
     struct core *core;
     struct replica *replica; /* whose dirty pages are written */
@@ -43,7 +51,14 @@ struct job {
     size_t taken_count; /* entries up to the newest of its own */
     uint64_t out_pgno;  /* first page of the run that the device may not know of yet */
     size_t taken_next;  /* the next of its own to be written to */
+    size_t linked;      /* pages linked */
+    uint64_t link_from; /* log position when it came into force */
+    txnid_t linked_txn; /* newest transaction that a page was linked for */
+    uint64_t punched;   /* pages that were offered to the file system since */
 };
+
+/* A checkpoint gives back to the file system so many pages at most: about ten milliseconds. */
+#define PUNCH_PAGES_MAX 4096u
 
 /* ---- writing (checkpoint_write.c) ---- */
 
@@ -66,5 +81,12 @@ int qs_job_write_rest(struct job *job, struct loose_runs loose);
 /* Flush, meta page, flush, whatever the flags: so the pages this checkpoint releases can be used by the next
  * one, and the second flush has little to write. A failure in here is final. */
 int qs_job_make_durable(struct job *job);
+
+/* ---- linking (checkpoint_link.c) ---- */
+
+/* A share of what is to be done for core->job once it is in force; the last of them ends it. Under follow_lock. */
+void qs_job_link_share(struct core *core);
+/* All of it but its end, where nobody can be told to leave the old pages. Takes follow_lock. */
+void qs_job_link_all(struct core *core);
 
 #endif

@@ -1,18 +1,18 @@
 /* checkpoint_carry.c - a checkpoint carried along by the commits that log: each does a share.
  *
- *              log_used >= 3/4 of the budget            all pages written
- *     none ------------------------------> carried ----------------------> in force
- *       ^                                     |
- *       +--- failed; overtaken by another <---+
+ *        log_used >= 3/4 of the budget     all written    the flush ahead has ended       all linked
+ *   none -------------------------> writing --------> flushing ----------> linking --------------> none
+ *     ^                                |                  |                 (in force)
+ *     +---- failed; overtaken by another <----------------+
  *
  * It contains everything up to the transaction t that was the newest when it began. Until it is in force a
  * snapshot of t is held, so that the chains keep what is to be written. Pages for its images are set aside some
  * at a time, and the log says which (LOG_TAKEN): so other processes do not take them, and whoever makes the next
  * checkpoint finds them, when this one comes to nothing.
  *
- * It comes into force when nothing newer than L is linked. What was not changed since t is clean then, what was
- * goes on over the new page: as versions of L that only readers of the new checkpoint see (cache/version.h).
- * The log before t is released, the rest goes on to be followed from the new meta page.
+ * When all are written a flush is begun, and waited for by nobody: commits go on, and one that finds it ended
+ * writes the few pages that remain, flushes those, and the meta page. The log before t is released, the rest
+ * goes on to be followed from the new meta page. All that is left is to link it (checkpoint_link.c).
  * Invariants: H2 as in checkpoint.c. H4 a share that fails is never the commit's failure.
  */
 #include "env/checkpoint.h"
@@ -99,7 +99,10 @@ void qs_checkpoint_drop(struct core *core)
     if (job == NULL)
         return;
     core->job = NULL;
-    qs_cache_not_placed(&job->replica->cache);
+    if (job->phase == JOB_LINKING)
+        qs_cache_placed(&job->replica->cache);
+    else
+        qs_cache_not_placed(&job->replica->cache);
     qs_job_free(job);
 }
 
@@ -251,7 +254,6 @@ static int release_taken(struct job *job)
 
 static int write_rest(struct job *job)
 {
-    struct publication *p = &job->publication;
     struct loose_runs loose;
     struct pending_run *runs;
     int rc = list_loose(job, &runs, &loose.count);
@@ -260,34 +262,27 @@ static int write_rest(struct job *job)
         rc = release_taken(job);
     if (rc == 0)
         rc = qs_job_write_rest(job, loose);
-    if (rc == 0) /* H2 */
-        rc = qs_cache_prepare(&job->replica->cache, p->place, p->count, job->as_of);
     free(runs);
     return rc;
 }
 
-/* Links what was written. All that was committed is visible by now. */
-static void publish(struct job *job)
+/* All that was committed is visible by now. */
+static void enter_force(struct job *job)
 {
     struct core *core = job->core;
     struct replica *replica = job->replica;
     struct lock_header *header = qs_lockfile_header(core->lockfile);
-    struct publication *p = &job->publication;
-    struct stamp stamp = {replica->latest.txn, job->meta.checkpoint};
     QS_HOOK("carry.durable");
     pthread_mutex_lock(&core->follow_lock);
     qs_space_commit(&core->space, &job->meta);
     core->space_checkpoint = job->meta.checkpoint;
-    qs_core_scan(core, replica);
-    qs_cache_publish(&replica->cache, p->place, p->count, stamp, qs_core_live(core));
-    qs_cache_placed(&replica->cache);
     qs_map_set_root(&replica->cache.map, &job->meta.map);
     qs_replica_pass(replica, &job->meta, &job->passed);
     core->space_runs = replica->latest.runs_count;
     core->space_segments = replica->log.end.segments;
     core->space_taken = 0;
-    core->job = NULL;
-    QS_HOOK("carry.linked");
+    job->phase = JOB_LINKING;
+    job->link_from = replica->log.end.position;
     /* After the replica: who sees this number finds the replica at least as new. */
     atomic_store(&header->checkpoint, job->meta.checkpoint);
     QS_HOOK("carry.published");
@@ -305,8 +300,9 @@ static int finish(struct job *job)
         qs_space_rollback(&core->space);
         return rc;
     }
-    publish(job);
-    qs_job_free(job);
+    enter_force(job);
+    if (!core->has_lock_file) /* nobody is told to leave the old pages */
+        qs_job_link_all(core);
     return 0;
 }
 
@@ -328,17 +324,38 @@ static bool is_time(const struct core *core, const struct replica *replica)
     return used >= from && replica->log.end.position >= core->carry_from;
 }
 
-/* One share, or what comes before it; *all: every page is written now. */
-static int share(struct core *core, struct replica *replica, bool *all)
+/* All pages are written. */
+static void begin_flush(struct job *job)
+{
+    struct store *store = job->core->store;
+    write_out(job);
+    job->phase = JOB_FLUSHING;
+    store->io->flush_ahead(store->file);
+}
+
+/* The device may be slow: then the log waits for it, before it is full. */
+static bool is_flushed(const struct core *core, const struct replica *replica)
+{
+    return core->store->io->flush_ahead_ended(core->store->file) ||
+           qs_commit_log_used(core, replica) >= core->log_limit / 16 * 15;
+}
+
+/* One share, or what comes before it; *ready: it can be put in force. */
+static int share(struct core *core, struct replica *replica, bool *ready)
 {
     int rc = core->job == NULL ? begin(core, replica) : 0;
     if (rc != 0)
         return rc;
     struct job *job = core->job;
+    if (job->phase == JOB_FLUSHING) {
+        *ready = is_flushed(core, replica);
+        return 0;
+    }
     size_t due = pages_due(job), count = job->publication.count;
     if (due == count || due >= job->done + SHARE_PAGES_MIN)
         rc = write_pages(job, due);
-    *all = rc == 0 && job->done == count;
+    if (rc == 0 && job->done == count)
+        begin_flush(job);
     return rc;
 }
 
@@ -352,17 +369,19 @@ static void give_up(struct core *core, const struct replica *replica)
 void qs_checkpoint_carry(struct core *core, struct replica *replica)
 {
     int rc = 0;
-    bool all = false;
+    bool ready = false;
     if (core->job == NULL && !is_time(core, replica))
         return;
     pthread_mutex_lock(&core->follow_lock);
-    if (core->job != NULL && is_overtaken(core->job))
+    if (core->job != NULL && core->job->phase == JOB_LINKING)
+        qs_job_link_share(core);
+    else if (core->job != NULL && is_overtaken(core->job))
         give_up(core, replica);
     else
-        rc = share(core, replica, &all);
+        rc = share(core, replica, &ready);
     pthread_mutex_unlock(&core->follow_lock);
     QS_HOOK("carry.shared");
-    if (all)
+    if (ready)
         rc = finish(core->job);
     if (rc != 0) { /* H4 */
         pthread_mutex_lock(&core->follow_lock);

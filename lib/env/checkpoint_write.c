@@ -351,8 +351,6 @@ int qs_job_write_rest(struct job *job, struct loose_runs loose)
     if (rc == 0)
         rc = qs_batch_write(&job->batch);
     if (rc == 0)
-        qs_space_punch(&job->core->space, meta->used_pages);
-    if (rc == 0)
         rc = cover_high_water(job);
     if (rc == 0)
         meta->used_pages +=

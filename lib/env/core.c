@@ -222,6 +222,13 @@ static void add_live(struct core *core, txnid_t snapshot, uint64_t checkpoint)
     core->live_checkpoints[core->live_count++] = checkpoint;
 }
 
+static void add_reader(struct core *core, const struct reader_use *use, txnid_t snapshot)
+{
+    add_live(core, snapshot, use->checkpoint);
+    if (use->and_before)
+        add_live(core, snapshot, use->checkpoint - 1);
+}
+
 void qs_core_scan(struct core *core, const struct replica *replica)
 {
     unsigned max = qs_lockfile_max_readers(core->lockfile);
@@ -229,23 +236,27 @@ void qs_core_scan(struct core *core, const struct replica *replica)
     txnid_t applied = atomic_load(&replica->applied);
     core->live_visible = atomic_load(&header->visible);
     core->live_newest.txn = core->live_visible < applied ? core->live_visible : applied;
-    core->live_newest.checkpoint = atomic_load(&header->checkpoint);
+    /* While a checkpoint is being linked, who begins may still get what is below one of its versions (H5). */
+    core->live_newest.checkpoint =
+        atomic_load(&header->checkpoint) - atomic_load(&replica->linking);
     /* seq_cst: what was published before it is seen by every reader whose slot the scan misses */
     atomic_thread_fence(memory_order_seq_cst);
-    core->used_count = qs_reader_scan(core->lockfile, core->uses, max);
-    core->live_count = core->behind_count = 0;
-    for (unsigned i = 0; i < core->used_count; i++) {
+    core->uses_count = qs_reader_scan(core->lockfile, core->uses, max);
+    core->used_count = core->live_count = core->behind_count = 0;
+    for (unsigned i = 0; i < core->uses_count; i++) {
         const struct reader_use *use = &core->uses[i];
-        core->used_checkpoints[i] = use->checkpoint;
+        core->used_checkpoints[core->used_count++] = use->checkpoint;
+        if (use->and_before)
+            core->used_checkpoints[core->used_count++] = use->checkpoint - 1;
         if (!use->own)
             continue;
-        add_live(core, use->snapshot, use->checkpoint);
+        add_reader(core, use, use->snapshot);
         if (use->below == QS_TXNID_NONE)
             continue;
-        add_live(core, use->below, use->checkpoint);
+        add_reader(core, use, use->below);
         core->behind_count++;
     }
-    if (core->job != NULL) {
+    if (core->job != NULL && core->job->phase != JOB_LINKING) {
         uint64_t checkpoint = core->job->replica->meta.checkpoint;
         core->used_checkpoints[core->used_count++] = checkpoint;
         add_live(core, core->job->as_of, checkpoint);

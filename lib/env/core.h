@@ -52,9 +52,10 @@ struct core {
     pthread_mutex_t follow_lock;
     struct replica *replicas;   /* all of them, current included */
     struct reader_use *uses;    /* room for a scan of all slots */
-    uint64_t *used_checkpoints; /* of all processes, as the scan found them */
+    unsigned uses_count;
+    uint64_t *used_checkpoints; /* of all processes, as the scan found them; two of some readers */
     unsigned used_count;
-    txnid_t *live_snapshots;    /* of this process's readers: versions are private */
+    txnid_t *live_snapshots;    /* of this process's readers: versions are private; up to four of one */
     uint64_t *live_checkpoints; /* of the same */
     unsigned live_count;
     unsigned behind_count;    /* of them that read pages older than their snapshot (txn/ahead.h) */

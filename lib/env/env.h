@@ -95,5 +95,7 @@ void qs_checkpoint_carry(struct core *core, struct replica *replica);
 
 /* Gives up the one under way, if any; under follow_lock. */
 void qs_checkpoint_drop(struct core *core);
+/* So that another can be begun: gives it up, or links the rest of it. ENOMEM. Under both locks. */
+int qs_checkpoint_settle(struct core *core);
 
 #endif

@@ -126,9 +126,9 @@ static int make_tables(struct core *core)
     unsigned slots =
         qs_lockfile_max_readers(core->lockfile) + 1; /* one for a checkpoint under way */
     core->uses = malloc(slots * sizeof *core->uses);
-    core->live_snapshots = malloc(2 * slots * sizeof *core->live_snapshots);
-    core->live_checkpoints = malloc(2 * slots * sizeof *core->live_checkpoints);
-    core->used_checkpoints = malloc(slots * sizeof *core->used_checkpoints);
+    core->live_snapshots = malloc(4 * slots * sizeof *core->live_snapshots);
+    core->live_checkpoints = malloc(4 * slots * sizeof *core->live_checkpoints);
+    core->used_checkpoints = malloc(2 * slots * sizeof *core->used_checkpoints);
     bool all = core->uses != NULL && core->live_snapshots != NULL &&
                core->live_checkpoints != NULL && core->used_checkpoints != NULL;
     return all ? 0 : ENOMEM;

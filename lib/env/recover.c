@@ -126,6 +126,7 @@ static int settle(struct recovery *r, const struct meta *meta)
     atomic_store(&header->flush_unsure, !known && store->read_only);
     atomic_store(&header->suspect, known || store->read_only ? meta->checkpoint : 0);
     atomic_store(&header->checkpoint, meta->checkpoint);
+    atomic_store(&header->linked, meta->checkpoint);
     atomic_store(&header->written, r->end.position);
     atomic_store(&header->durable, r->attested);
     atomic_store(&header->visible, r->end.txn);

@@ -66,11 +66,20 @@ static uint64_t durable_checkpoint(struct core *core, uint64_t newest)
     return known > newest - 1 ? known : newest - 1;
 }
 
+/* The newest checkpoint whose releases count. Its maker may still be linking it: then no slot says that the
+ * pages of the one before are in use (H5). Those who made older ones have started from a newer. */
+static uint64_t settled_checkpoint(struct core *core, uint64_t newest)
+{
+    uint64_t durable = durable_checkpoint(core, newest);
+    bool linked = atomic_load(&qs_lockfile_header(core->lockfile)->linked) >= newest;
+    return linked || durable < newest ? durable : newest - 1;
+}
+
 /* Pages that only ended readers could see; looked for when that may have changed. */
 static int reclaim_pages(struct core *core, const struct replica *replica)
 {
     struct reclaimed now = {.newest = replica->meta.checkpoint,
-                            .durable = durable_checkpoint(core, replica->meta.checkpoint),
+                            .durable = settled_checkpoint(core, replica->meta.checkpoint),
                             .waiting = core->space.wait_count};
     const struct reclaimed *last = &core->reclaimed;
     for (unsigned i = 0; i < core->used_count; i++)
@@ -100,7 +109,7 @@ static void open_recycle(struct core *core, struct replica *replica)
     if (recycle->pages == 0 || !qs_core_recycles(core, replica))
         return;
     recycle->oldest = core->live_newest.txn;
-    for (unsigned i = 0; i < core->used_count; i++)
+    for (unsigned i = 0; i < core->uses_count; i++)
         if (core->uses[i].snapshot < recycle->oldest)
             recycle->oldest = core->uses[i].snapshot;
     recycle->settled =
@@ -180,6 +189,7 @@ static int recover(struct core *core)
     qs_core_durable(core, meta.checkpoint);
     QS_HOOK("recover.flushed");
     atomic_store(&header->checkpoint, meta.checkpoint);
+    atomic_store(&header->linked, meta.checkpoint); /* its maker is dead */
     qs_group_raise(&header->visible, meta.txn);
     return 0;
 }

@@ -5,7 +5,7 @@
  *      64    writer mutex (robust, process-shared) | owner pid i32
  *      128   flush mutex (robust, process-shared) | flushes u32 | flush unsure u32
  *      192   positions: checkpoint u64 | written u64 | durable u64 | visible u64 | full sync up to u64
- *            | suspect u64 | failed u32
+ *            | suspect u64 | failed u32 | linked u64 at 248
  *      256   high water of slots u32
  *      320   reader slots, 64 bytes each: snapshot u64 | checkpoint u64 | owner u64 | thread u64
  *            | inside u64 | below u64
@@ -28,7 +28,7 @@
 #include <stdatomic.h>
 
 #define LOCKFILE_MAGIC 0x6b636f6c70657473ull /* "stepLock" */
-#define LOCKFILE_FORMAT 4u
+#define LOCKFILE_FORMAT 5u
 #define LOCKFILE_SLOTS_OFFSET 320u
 #define LOCKFILE_USE_BYTE 0
 #define LOCKFILE_OPENING_BYTE 1
@@ -70,6 +70,8 @@ struct lock_header {
                                  medium, 0: none. Before a commit behind it counts as durable, that page
                                  is written once more and the whole file flushed */
     _Atomic uint32_t failed;  /* set for good when a meta write or flush failed */
+    _Atomic uint64_t linked;  /* newest checkpoint that its maker's memory agrees with: the process may
+                                 still use pages that a newer one has released */
 
     alignas(64) _Atomic uint32_t high_water; /* slots ever used */
 };
@@ -78,9 +80,12 @@ static_assert(offsetof(struct lock_header, writer) == 64, "lock header: writer")
 static_assert(offsetof(struct lock_header, checkpoint) == 192, "lock header: positions");
 static_assert(offsetof(struct lock_header, high_water) == 256, "lock header: high water");
 
+#define READER_AND_BEFORE (1ull << 63)
+
 struct reader {
     _Atomic uint64_t snapshot;   /* QS_TXNID_NONE: nothing in use; always so in a free slot */
-    _Atomic uint64_t checkpoint; /* valid while snapshot is */
+    _Atomic uint64_t checkpoint; /* valid while snapshot is; with READER_AND_BEFORE, the pages of the
+                                  * checkpoint before are in use as well */
     _Atomic uint64_t owner;      /* 0: the slot is free. Low half pid, high half a nonce that no two
                                   * living processes share; changed by compare-and-swap */
     _Atomic uint64_t thread;     /* pthread_self() of the holder; 0 while claiming */

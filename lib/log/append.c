@@ -13,8 +13,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Small folios: a later flush writes what changed, and no more. */
-#define CLEAR_PIECE_BYTES QS_PAGE_BYTES
+/* Written at a time; a flush of a record writes the pages of it all the same, not such a piece (ext4). */
+#define CLEAR_PIECE_BYTES (64u << 10)
 
 /* Bytes of the last segment behind the end. */
 static uint64_t room(const struct log *log)

@@ -7,6 +7,7 @@
 #ifndef QS_OS_IO_H
 #define QS_OS_IO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -40,6 +41,11 @@ struct qs_io_ops {
     /* Has the system begin to write out what was written to [offset, offset + size), so that a later flush
      * has less to do. A hint: it says nothing, and reports nothing that a flush would not. */
     void (*write_out)(struct qs_io_file *file, uint64_t offset, uint64_t size);
+
+    /* Begins a flush of the whole file that nobody waits for, and tells whether it has ended: one at a time. A
+     * hint as well: a later flush has less to do, and reports what went wrong. */
+    void (*flush_ahead)(struct qs_io_file *file);
+    bool (*flush_ahead_ended)(struct qs_io_file *file);
 
     /* Sets the file's size. */
     int (*truncate)(struct qs_io_file *file, uint64_t size);

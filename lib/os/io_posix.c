@@ -217,6 +217,18 @@ static void posix_write_out(struct qs_io_file *file, uint64_t offset, uint64_t s
     qs_posix_write_out(file->fd, offset, size);
 }
 
+/* There is no call that begins a flush and does not wait for it. */
+static void posix_flush_ahead(struct qs_io_file *file)
+{
+    (void)file;
+}
+
+static bool posix_flush_ahead_ended(struct qs_io_file *file)
+{
+    (void)file;
+    return true;
+}
+
 static int posix_truncate(struct qs_io_file *file, uint64_t size)
 {
     return qs_posix_truncate(file->fd, size);
@@ -235,6 +247,8 @@ const struct qs_io_ops qs_io_posix = {
     .flush = posix_flush,
     .flush_range = posix_flush_range,
     .write_out = posix_write_out,
+    .flush_ahead = posix_flush_ahead,
+    .flush_ahead_ended = posix_flush_ahead_ended,
     .truncate = posix_truncate,
     .punch = posix_punch,
 };

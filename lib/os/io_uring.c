@@ -4,11 +4,14 @@
  * device together. A buffered write is only a copy: the ring makes it dearer (README.md has
  * figures).
  *
- * Owns:       the descriptor and two small rings, made at first need: one for batches of writes,
- *             one for range flushes, so that a log flush does not wait behind a batch of images.
+ * Owns:       the descriptor and three small rings, made at first need: one for batches of writes,
+ *             one for range flushes, so that a log flush does not wait behind a batch of images, and one for
+ *             the flush ahead, with an open file description of its own: the system tells each of a failure
+ *             once, and this one has nobody to listen.
  * Life:       RING_NONE -> RING_READY -> RING_REFUSED, or RING_NONE -> RING_REFUSED; a refused ring
  *             (no kernel support, seccomp, no memory, or a broken one) stays refused.
- * Invariants: I1 when a call returns, nothing of it is in flight: no ring refers to its memory.
+ * Invariants: I1 when a call returns, nothing of it is in flight, but for a flush ahead: no ring refers to
+ *             its memory.
  *             I2 a ring is used by the process that made it only (its memory is shared with the
  *             kernel, and in a forked child with the parent too).
  *             I3 what the ring could not write in full is finished by a plain call, whose answer
@@ -31,11 +34,12 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define WRITE_DEPTH 64   /* operations in flight in a batch; at most 64: one bit each */
-#define FLUSH_DEPTH 2    /* one is used */
+#define FLUSH_DEPTH 2    /* one is used, of a flush ahead as well */
 #define OP_PIECES_MAX 16 /* pieces of one operation */
 
 enum ring_state { RING_NONE, RING_READY, RING_REFUSED };
@@ -61,6 +65,9 @@ struct qs_io_file {
     pid_t pid;           /* the process that may use the rings (I2) */
     struct ring writes;  /* batches */
     struct ring flushes; /* range flushes */
+    struct ring ahead;   /* the flush ahead */
+    int ahead_fd;        /* what it flushes; -1 before the first; under its ring's mutex */
+    bool ahead_busy;     /* it is under way; the same */
 };
 
 /* What one batch has still to do. */
@@ -284,6 +291,53 @@ static int uring_flush_range(struct qs_io_file *file, uint64_t offset, uint64_t 
     return qs_posix_flush_range(file->fd, offset, size);
 }
 
+/* ---- the flush ahead ---- */
+
+static int open_ahead(struct qs_io_file *file)
+{
+    char path[32];
+
+    if (file->ahead_fd < 0) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", file->fd);
+        file->ahead_fd = open(path, O_RDWR | O_CLOEXEC);
+    }
+    return file->ahead_fd;
+}
+
+static void uring_flush_ahead(struct qs_io_file *file)
+{
+    struct ring *ring = &file->ahead;
+
+    if (!ring_enter(file, ring, FLUSH_DEPTH, false))
+        return;
+    if (!file->ahead_busy && open_ahead(file) >= 0) {
+        struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+
+        io_uring_prep_fsync(sqe, file->ahead_fd, IORING_FSYNC_DATASYNC);
+        file->ahead_busy = io_uring_submit(&ring->uring) == 1;
+        if (!file->ahead_busy)
+            ring_drop(ring);
+    }
+    pthread_mutex_unlock(&ring->mutex);
+}
+
+static bool uring_flush_ahead_ended(struct qs_io_file *file)
+{
+    struct ring *ring = &file->ahead;
+    struct io_uring_cqe *cqe;
+    bool ended;
+
+    if (!ring_enter(file, ring, FLUSH_DEPTH, false))
+        return true;
+    if (file->ahead_busy && io_uring_peek_cqe(&ring->uring, &cqe) == 0) {
+        io_uring_cqe_seen(&ring->uring, cqe);
+        file->ahead_busy = false;
+    }
+    ended = !file->ahead_busy;
+    pthread_mutex_unlock(&ring->mutex);
+    return ended;
+}
+
 /* ---- the rest ---- */
 
 static int uring_attach(int fd, struct qs_io_file **file)
@@ -297,6 +351,8 @@ static int uring_attach(int fd, struct qs_io_file **file)
     made->pid = getpid();
     pthread_mutex_init(&made->writes.mutex, NULL);
     pthread_mutex_init(&made->flushes.mutex, NULL);
+    pthread_mutex_init(&made->ahead.mutex, NULL);
+    made->ahead_fd = -1;
     *file = made;
     return 0;
 }
@@ -305,15 +361,17 @@ static int uring_attach(int fd, struct qs_io_file **file)
  * touched. A ready ring can go: unmapping and closing are the child's own affair. */
 static void uring_close(struct qs_io_file *file)
 {
-    struct ring *rings[] = {&file->writes, &file->flushes};
+    struct ring *rings[] = {&file->writes, &file->flushes, &file->ahead};
     bool own = file->pid == getpid();
 
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof rings / sizeof rings[0]; i++) {
         if (atomic_load_explicit(&rings[i]->state, memory_order_acquire) == RING_READY)
             ring_drop(rings[i]);
         if (own)
             pthread_mutex_destroy(&rings[i]->mutex);
     }
+    if (file->ahead_fd >= 0)
+        close(file->ahead_fd);
     close(file->fd);
     free(file);
 }
@@ -340,6 +398,8 @@ const struct qs_io_ops qs_io_uring = {
     .write = uring_write,
     .flush = uring_flush,
     .flush_range = uring_flush_range,
+    .flush_ahead = uring_flush_ahead,
+    .flush_ahead_ended = uring_flush_ahead_ended,
     .truncate = uring_truncate,
     .write_out = uring_write_out,
     .punch = uring_punch,

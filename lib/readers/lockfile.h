@@ -80,7 +80,7 @@ void qs_reader_release(struct lockfile *lockfile, struct reader *reader);
  * high-water mark goes back as well. */
 void qs_reader_return(struct lockfile *lockfile, struct reader *reader);
 
-/* Publishes what the reader uses; seq_cst, so that after it a re-read of the positions (seq_cst
+/* Publishes what the reader uses (`checkpoint` perhaps with READER_AND_BEFORE); seq_cst, so that after it a re-read of the positions (seq_cst
  * loads) decides whether a reclaimer has seen it (engine rule 5). */
 void qs_reader_publish(struct reader *reader, uint64_t checkpoint, txnid_t snapshot);
 /* The reader needs the versions that transaction `below` sees as well, until it publishes or clears. seq_cst, as
@@ -92,6 +92,7 @@ bool qs_reader_active(const struct reader *reader);
 
 struct reader_use {
     uint64_t checkpoint; /* the file pages of this checkpoint may be in use */
+    bool and_before;     /* and those of the one before */
     txnid_t snapshot;
     txnid_t below; /* the same, for its process; QS_TXNID_NONE: nothing older */
     bool own;      /* by this process */

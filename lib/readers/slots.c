@@ -171,7 +171,9 @@ unsigned qs_reader_scan(struct lockfile *lockfile, struct reader_use *uses, unsi
         /* relaxed: our own slots keep their owner for as long as they have a snapshot */
         uses[found].own =
             atomic_load_explicit(&slot->owner, memory_order_relaxed) == lockfile->self;
-        uses[found].checkpoint = atomic_load_explicit(&slot->checkpoint, memory_order_relaxed);
+        uint64_t word = atomic_load_explicit(&slot->checkpoint, memory_order_relaxed);
+        uses[found].checkpoint = word & ~READER_AND_BEFORE;
+        uses[found].and_before = (word & READER_AND_BEFORE) != 0;
         uses[found].below = atomic_load(&slot->below); /* seq_cst; qs_reader_publish_below() */
         found++;
     }

@@ -71,10 +71,11 @@ int qs_space_claim(struct space *space, uint64_t pgno, uint64_t count);
 int qs_space_reclaim(struct space *space, uint64_t durable, const uint64_t *used,
                      size_t used_count);
 
-/* Gives free pages back to the file system, as far as they are more than a writer may soon want; a bounded
- * amount of work. `used_pages` is about how many pages the newest state has. Called when all is allocated
- * that a checkpoint needs, and before it flushes. Never fails: then the pages stay with the file. */
-void qs_space_punch(struct space *space, uint64_t used_pages);
+/* Gives free pages back to the file system, as far as they are more than a writer may soon want, and at most
+ * `most` of them: false when there is nothing to be had, true when another call may find more. `used_pages` is
+ * about how many pages the newest state has. Called when all is allocated that a checkpoint needs. Never fails: then
+ * the pages stay with the file. */
+bool qs_space_punch(struct space *space, uint64_t used_pages, uint64_t most);
 
 /* Writes bitmap and chain of checkpoint `meta->checkpoint` into `batch` and fills meta's fields
  * (bitmap, pending, pending_pages, high_water, reach_pages). `loose` are runs in use that the checkpoint knows nothing of:

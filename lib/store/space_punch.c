@@ -13,7 +13,6 @@
 
 #define PUNCH_RUN_PAGES 64u   /* shorter runs stay: holes cost the file system an extent each */
 #define PUNCH_SPARE_PART 4u   /* of the file's blocks, the part that may be free */
-#define PUNCH_PAGES_MAX 4096u /* at a time: about a millisecond for 256 of them */
 #define PUNCH_RUNS_MAX 128u   /* looked at at a time, holes included */
 #define PUNCH_WALK_PAGES (8 * SPACE_LEAF_PAGES) /* of the bitmap, walked at a time */
 
@@ -44,15 +43,15 @@ static int punch(struct store *store, uint64_t end, uint64_t pages)
     return rc;
 }
 
-void qs_space_punch(struct space *space, uint64_t used_pages)
+bool qs_space_punch(struct space *space, uint64_t used_pages, uint64_t most)
 {
     uint64_t file_end, start;
     uint64_t left = space->store->no_holes ? 0 : excess(space, used_pages, &file_end);
     if (left < PUNCH_RUN_PAGES) {
         space->punch_end = 0; /* the next time from the file's end again */
-        return;
+        return false;
     }
-    left = left < PUNCH_PAGES_MAX ? left : PUNCH_PAGES_MAX;
+    left = left < most ? left : most;
     uint64_t end = space->punch_end;
     if (end <= META_PAGES || end > file_end)
         end = file_end;
@@ -60,15 +59,16 @@ void qs_space_punch(struct space *space, uint64_t used_pages)
     for (unsigned runs = 0; end > stop && left >= PUNCH_RUN_PAGES && runs < PUNCH_RUNS_MAX;) {
         if (qs_space_run_start(space, end, true, &end) != 0 ||
             qs_space_run_start(space, end, false, &start) != 0)
-            return;
+            return false;
         uint64_t pages = end - start < left ? end - start : left;
         if (pages >= PUNCH_RUN_PAGES) {
             if (punch(space->store, end, pages) != 0)
-                return;
+                return false;
             left -= pages;
             runs++;
         }
         end = pages < end - start ? end - pages : start;
     }
     space->punch_end = end;
+    return true;
 }

@@ -54,6 +54,7 @@ static void take_meta(struct replica *r, const struct meta *meta)
     r->meta = *meta;
     atomic_store(&r->checkpoint, meta->checkpoint);
     atomic_store(&r->txn, meta->txn);
+    atomic_store(&r->linking, false);
     atomic_store(&r->map_pgno, meta->map.pgno);
     atomic_store(&r->map_levels, meta->map.levels);
     atomic_store(&r->used_pages, meta->used_pages);
@@ -174,6 +175,7 @@ void qs_replica_state(struct replica *r, struct replica_state *state)
         state->sequence = atomic_load(&r->sequence);
         state->checkpoint = atomic_load_explicit(&r->checkpoint, memory_order_acquire);
         state->txn = atomic_load_explicit(&r->txn, memory_order_acquire);
+        state->linking = atomic_load_explicit(&r->linking, memory_order_acquire);
         state->map.pgno = atomic_load_explicit(&r->map_pgno, memory_order_acquire);
         state->map.levels = atomic_load_explicit(&r->map_levels, memory_order_acquire);
         /* acquire loads above: this load comes after them */
@@ -211,6 +213,7 @@ void qs_replica_pass(struct replica *r, const struct meta *meta, const struct pa
     r->meta = *meta;
     atomic_store(&r->checkpoint, meta->checkpoint);
     atomic_store(&r->txn, latest->txn);
+    atomic_store(&r->linking, true);
     atomic_store(&r->map_pgno, meta->map.pgno);
     atomic_store(&r->map_levels, meta->map.levels);
     atomic_store(&r->used_pages, latest->used_pages);
@@ -227,6 +230,15 @@ void qs_replica_pass(struct replica *r, const struct meta *meta, const struct pa
         drop_first(latest->freed, &latest->freed_count, latest->freed_least, sizeof *latest->freed);
     }
     qs_log_pass(&r->log, &meta->log, meta->checkpoint);
+    atomic_store(&r->sequence, sequence + 2);
+}
+
+void qs_replica_linked(struct replica *r)
+{
+    uint64_t sequence = atomic_load_explicit(&r->sequence, memory_order_relaxed);
+    /* seq_cst, as in qs_replica_advance() */
+    atomic_store(&r->sequence, sequence + 1);
+    atomic_store(&r->linking, false);
     atomic_store(&r->sequence, sequence + 2);
 }
 

@@ -61,12 +61,14 @@ struct replica {
     struct retire retire; /* tree versions unlinked */
     struct store *store;  /* the file */
     _Atomic(_Atomic(struct tree_version *) *) head[TREES_MAX / TREE_CHUNK]; /* trees by index */
-    _Atomic uint64_t sequence;   /* odd while the four below change; a reader that found it even and
+    _Atomic uint64_t sequence;   /* odd while the five below change; a reader that found it even and
                                     unchanged has values that belong together */
     _Atomic uint64_t checkpoint; /* newest checkpoint in it */
     _Atomic txnid_t txn;         /* newest transaction in that */
     _Atomic uint64_t map_pgno;   /* its map array */
     _Atomic uint32_t map_levels; /* of that array */
+    _Atomic bool linking;        /* not all that it wrote is linked: who begins may get pages of the one
+                                    before as well */
     _Atomic uint64_t used_pages; /* logical use by the newest transaction */
     _Atomic txnid_t applied;     /* newest transaction whose changes are linked */
     struct meta meta;            /* of that checkpoint */
@@ -98,6 +100,7 @@ void qs_replica_renew_ahead(struct replica *replica, unsigned behind);
 struct replica_state {
     uint64_t sequence;
     uint64_t checkpoint;
+    bool linking;          /* uses the checkpoint before as well */
     txnid_t txn;           /* who uses the checkpoint sees at least this */
     struct array_root map; /* `nodes` not filled in */
 };
@@ -112,8 +115,11 @@ struct passed {
     size_t runs;
 };
 /* The same for a checkpoint as of an earlier transaction: the log goes on, from its anchor. All that is
- * linked is visible. */
+ * linked is visible; what the checkpoint brings is going to be linked, up to qs_replica_linked(). */
 void qs_replica_pass(struct replica *replica, const struct meta *meta, const struct passed *passed);
+
+/* All that the checkpoint brought is linked, and visible. */
+void qs_replica_linked(struct replica *replica);
 
 /* A LOG_TAKEN record, without its header: the runs are in use. QS_E_CORRUPTED, ENOMEM. */
 int qs_replica_take(struct replica *replica, const void *payload, size_t size);

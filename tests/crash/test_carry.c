@@ -405,7 +405,7 @@ static struct outcome run_steps(unsigned flags, uint64_t nth, enum recording_fau
         outcome.failures += rc != 0;
         outcome.panic = rc == QS_E_PANIC;
         outcome.carried +=
-            was_under_way && !under_way() && world.env->core->space_checkpoint == checkpoint + 1;
+            was_under_way && under_way() && world.env->core->space_checkpoint == checkpoint + 1;
         cr_assert(rc == 0 || rc == QS_E_PANIC || rc == EIO || rc == ENOSPC, "%s", qs_strerror(rc));
     }
     outcome.calls = recording_calls() - before;

@@ -100,6 +100,16 @@ static void write_out(struct qs_io_file *file, uint64_t offset, uint64_t size)
     qs_io_posix.write_out(file, offset, size);
 }
 
+static void flush_ahead(struct qs_io_file *file)
+{
+    qs_io_posix.flush_ahead(file);
+}
+
+static bool flush_ahead_ended(struct qs_io_file *file)
+{
+    return qs_io_posix.flush_ahead_ended(file);
+}
+
 static int punch(struct qs_io_file *file, uint64_t offset, uint64_t size)
 {
     return qs_io_posix.punch(file, offset, size);
@@ -114,6 +124,8 @@ static const struct qs_io_ops failing_io = {
     .flush_range = flush_range,
     .truncate = truncate_file,
     .write_out = write_out,
+    .flush_ahead = flush_ahead,
+    .flush_ahead_ended = flush_ahead_ended,
     .punch = punch,
 };
 

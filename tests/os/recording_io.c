@@ -26,6 +26,7 @@
 struct qs_io_file {
     int fd;        /* ours to close */
     bool recorded; /* it is the file of the recording */
+    unsigned asked; /* how often, whether a flush ahead has ended */
 };
 
 struct recording recording = {.mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -360,6 +361,17 @@ static void recording_write_out(struct qs_io_file *file, uint64_t offset, uint64
     (void)size;
 }
 
+static void recording_flush_ahead(struct qs_io_file *file)
+{
+    (void)file;
+}
+
+/* It takes until the next question. */
+static bool recording_flush_ahead_ended(struct qs_io_file *file)
+{
+    return file->asked++ % 2 != 0;
+}
+
 static int recording_punch(struct qs_io_file *file, uint64_t offset, uint64_t size)
 {
     enum recording_fault fault = call_begin(file);
@@ -383,6 +395,8 @@ const struct qs_io_ops recording_io = {
     .write = recording_write,
     .flush = recording_flush,
     .flush_range = recording_flush_range,
+    .flush_ahead = recording_flush_ahead,
+    .flush_ahead_ended = recording_flush_ahead_ended,
     .truncate = recording_truncate,
     .write_out = recording_write_out,
     .punch = recording_punch,

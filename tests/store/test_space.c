@@ -151,7 +151,7 @@ static void punch_some(struct world *world)
     punched = world;
     mark_all(world);
     for (unsigned i = 0; i < 20; i++)
-        qs_space_punch(&world->space, 1);
+        qs_space_punch(&world->space, 1, 4096);
     world->store->io = plain;
 }
 
