@@ -24,6 +24,7 @@ readers holds               CHECKPOINTS=3 SNAPSHOTS=1 TXNS=1 BUFFERED
 inside  holds               VISITS=1
 inside  holds               VISITS=1 FENCED
 behind  holds               READERS=1
+linking holds
 log     holds               NO_SYNCER
 log     holds               COMMITTERS=2
 log     ends                COMMITTERS=2
@@ -39,6 +40,9 @@ inside  holds
 inside  holds               FENCED
 behind  holds               READERS=2 TXNS=2
 behind  holds               READERS=1 TXNS=6
+linking holds               COMMITS=5 CHECKPOINTS=2
+linking holds               READERS=2 TXNS=1
+linking ends
 log     holds
 log     holds               COMMITTERS=4 KILLS=0 NO_SYNCER
 log     ends                NO_SYNCER
@@ -66,6 +70,12 @@ behind  assertion_violated  READERS=1 BELOW_UNSEEN
 behind  assertion_violated  READERS=1 NEWEST_VISIBLE
 behind  assertion_violated  READERS=1 LATE_BELOW
 behind  assertion_violated  READERS=1 CLEARED
+linking assertion_violated  ONE_NUMBER
+linking assertion_violated  UNBOUNDED
+linking assertion_violated  NEWEST_SEEN
+linking assertion_violated  ENDS_EARLY COMMITS=5 CHECKPOINTS=2
+linking assertion_violated  SETTLES_NOT
+linking assertion_violated  REUSED
 log     assertion_violated  EARLY_VISIBLE
 log     assertion_violated  PLAIN_VISIBLE
 log     assertion_violated  OWN_RECORD
