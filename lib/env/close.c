@@ -37,7 +37,7 @@ void qs_core_leave(struct core *core)
         !qs_lockfile_alone(core->lockfile))
         return;
     if (log->end.position - log->anchor > LOG_LEFT_MAX)
-        rc = qs_close_checkpoint(core, replica, false);
+        rc = qs_checkpoint_log(core, replica, false);
     if (rc == 0)
         qs_close_shrink(core, replica);
     if (atomic_load(&header->failed) == 0)

@@ -54,17 +54,20 @@ uint64_t qs_commit_log_used(const struct core *core, const struct replica *repli
 }
 
 /* Whether the transaction can go, and is best put, into the log. */
-static bool by_log(const struct core *core, const struct qs_txn *txn)
+static bool by_log(struct core *core, const struct qs_txn *txn)
 {
     const struct log *log = &txn->replica->log;
     size_t size = txn->redo->size;
     return !txn->redo->off && log->end.segments > 0 && size <= core->log_limit / 4 &&
-           qs_commit_log_used(core, txn->replica) + size <= core->log_limit;
+           qs_commit_log_used(core, txn->replica) + size <= core->log_limit &&
+           qs_room_for(core, txn);
 }
 
 /* Segments grow with the log, so that a small database has a small log. */
-static uint64_t segment_pages(const struct log *log, size_t size)
+uint64_t qs_commit_segment_pages(const struct log *log, size_t size)
 {
+    if (qs_log_fits(log, size))
+        return 0;
     uint64_t bytes = log->end.position - log->anchor;
     bytes = bytes < SEGMENT_BYTES_MIN   ? SEGMENT_BYTES_MIN
             : bytes > SEGMENT_BYTES_MAX ? SEGMENT_BYTES_MAX
@@ -74,29 +77,31 @@ static uint64_t segment_pages(const struct log *log, size_t size)
     return (bytes + QS_PAGE_BYTES - 1) >> QS_PAGE_SHIFT;
 }
 
-/* Goes on in a new segment, with the record at its start, when that does not fit into the last one. */
-static int make_room(struct core *core, struct replica *replica, size_t size, bool *full_sync)
+/* Goes on in a new segment of `pages` pages from *pgno on, with the record at its start. */
+static int add_segment(struct core *core, struct replica *replica, size_t size, uint64_t pages,
+                       uint64_t *pgno)
 {
     struct log *log = &replica->log;
-    if (qs_log_fits(log, size))
-        return 0;
     const struct qs_io_ops *io = core->store->io;
     struct qs_io_file *file = core->store->file;
     /* What the record is about to cover need not be cleared before. */
-    uint64_t pgno, pages = segment_pages(log, size), covered = size >> QS_PAGE_SHIFT;
-    int rc = qs_space_allocate(&core->space, pages, &pgno);
+    uint64_t covered = size >> QS_PAGE_SHIFT;
+    int rc = qs_space_allocate(&core->space, pages, pgno);
+    if (rc != 0)
+        return rc;
     QS_HOOK("commit.segment");
-    if (rc == 0)
-        rc = qs_log_clear_run(io, file, pgno + covered, pages - covered);
+    rc = qs_log_clear_run(io, file, *pgno + covered, pages - covered);
     if (rc == 0)
         rc = qs_log_link(log, io, file, atomic_load(&qs_lockfile_header(core->lockfile)->durable),
-                         pgno, pages);
+                         *pgno, pages);
     if (rc == 0) { /* what is full changes no more */
         const struct log_segment *full = &log->segment[log->end.segments - 2];
         io->write_out(file, full->pgno << QS_PAGE_SHIFT, full->pages << QS_PAGE_SHIFT);
     }
-    *full_sync = true;
     qs_commit_budget(core, replica->latest.used_pages);
+    qs_room_forget(core);
+    if (rc != 0)
+        qs_space_free(&core->space, *pgno, pages);
     return rc;
 }
 
@@ -106,13 +111,17 @@ int qs_commit_append(struct core *core, struct replica *replica, struct log_reco
     struct lock_header *header = qs_lockfile_header(core->lockfile);
     struct log *log = &replica->log;
     struct log_end before = log->end;
-    bool full_sync = false;
-    int rc = make_room(core, replica, size, &full_sync);
-    if (rc == 0)
-        rc = qs_log_append(log, core->store->io, core->store->file, record, size, kind, txn,
-                           atomic_load(&header->durable));
-    if (rc == 0 && full_sync)
+    uint64_t pages = qs_commit_segment_pages(log, size), pgno;
+    int rc = pages > 0 ? add_segment(core, replica, size, pages, &pgno) : 0;
+    if (rc != 0)
+        goto out;
+    rc = qs_log_append(log, core->store->io, core->store->file, record, size, kind, txn,
+                       atomic_load(&header->durable));
+    if (rc == 0 && pages > 0)
         qs_group_raise(&header->full_sync_upto, log->end.position);
+    if (rc != 0 && pages > 0)
+        qs_space_free(&core->space, pgno, pages);
+out:
     if (rc != 0)
         log->end = before;
     return rc;
@@ -188,6 +197,21 @@ static void record_runs(const struct core *core, struct qs_txn *txn)
         qs_redo_mark_runs(txn->redo, w->allocated, w->allocated_count);
 }
 
+/* Where the log cannot grow, a checkpoint may do with what is free. */
+static int put_in_force(struct core *core, struct qs_txn *txn, bool durable,
+                        struct commit_wait *wait, bool *logged)
+{
+    if (by_log(core, txn)) {
+        int rc = commit_by_log(core, txn, durable, wait);
+        *logged = rc == 0;
+        if (!qs_store_is_full(rc))
+            return rc;
+    }
+    int rc = qs_checkpoint(core, txn);
+    core->space.denied |= qs_store_is_full(rc);
+    return rc;
+}
+
 int qs_commit(struct qs_env *env, struct qs_txn *txn, struct commit_wait *wait)
 {
     struct core *core = env->core;
@@ -201,14 +225,14 @@ int qs_commit(struct qs_env *env, struct qs_txn *txn, struct commit_wait *wait)
         record_runs(core, txn);
         qs_recycle_settle(&txn->replica->latest.recycle);
     }
-    bool logs = by_log(core, txn);
+    bool logged = false;
     if (rc == 0)
-        rc = logs ? commit_by_log(core, txn, !qs_env_lazy(flags), wait) : qs_checkpoint(core, txn);
+        rc = put_in_force(core, txn, !qs_env_lazy(flags), wait, &logged);
     if (rc != 0) {
         qs_space_rollback(&core->space);
         return rc;
     }
-    if (logs)
+    if (logged)
         qs_checkpoint_carry(core, txn->replica);
     uint64_t used = txn->replica->latest.used_pages;
     if (used > atomic_load(&env->accepted_pages))

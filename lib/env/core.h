@@ -76,6 +76,8 @@ struct core {
     uint64_t carry_from;   /* log position before which no checkpoint is begun to be carried */
     struct redo redo;      /* operations of the running transaction */
     uint64_t log_limit;    /* bytes of log after which a checkpoint is made */
+    uint64_t room_pages;   /* what a checkpoint would have found to allocate, when that was last looked at */
+    bool room_tight;       /* the log has more tied up than was free then */
     uint64_t cut;          /* the last close moves what lies from this page on; 0 before */
 };
 

@@ -79,16 +79,31 @@ int qs_commit_wait(struct core *core, const struct commit_wait *wait);
 /* Bytes of log since the checkpoint, and of large values that are free only after the next one. */
 uint64_t qs_commit_log_used(const struct core *core, const struct replica *replica);
 
+/* Pages of the segment that a record of `size` bytes would need; 0: it fits into the last one. */
+uint64_t qs_commit_segment_pages(const struct log *log, size_t size);
+
 /* Appends a record to the log, in another segment if need be; the caller raises `written`. errno of writing,
  * ENOMEM, QS_E_CORRUPTED: then the log ends where it did. */
 int qs_commit_append(struct core *core, struct replica *replica, struct log_record *record,
                      size_t size, enum log_kind kind, txnid_t txn);
+
+/* ---- room.c ---- */
+
+/* Whether there is room for the checkpoint that is needed when the transaction has committed by log. */
+bool qs_room_for(struct core *core, const struct qs_txn *txn);
+/* Asks the system, the next time. */
+void qs_room_forget(struct core *core);
+/* Before a transaction: where there is not much, or the last one was denied it, a checkpoint may free some. */
+void qs_room_make(struct core *core, struct replica *replica);
 
 /* ---- checkpoint (checkpoint.c, checkpoint_carry.c) ---- */
 
 /* Writes the transaction's changes, and everything in the log, as the next checkpoint and makes them
  * visible. Errors as qs_commit(). */
 int qs_checkpoint(struct core *core, struct qs_txn *txn);
+/* Between transactions: what the log holds, and nothing else. With `move`, when nobody else has the file open, it
+ * takes the pages at the end of the file to its beginning, QS_E_NOTFOUND when that gains nothing (shrink.c). */
+int qs_checkpoint_log(struct core *core, struct replica *replica, bool move);
 
 /* After a commit by log: does a share of a checkpoint that the log asks for. Takes follow_lock. */
 void qs_checkpoint_carry(struct core *core, struct replica *replica);

@@ -20,10 +20,7 @@ int qs_open_writable(struct core *core, const struct qs_options *options);
  * file open, and knows its newest state. Never fails: the log stays then. */
 void qs_core_leave(struct core *core);
 
-/* What the last to close does (close.c, shrink.c): a checkpoint, which with `move` takes the pages at the end of
- * the file to its beginning, QS_E_NOTFOUND when that gains nothing; and the whole of making the file
- * shorter, if that is worth it. */
-int qs_close_checkpoint(struct core *core, struct replica *replica, bool move);
+/* What the last to close does, if it is worth it: makes the file shorter. */
 void qs_close_shrink(struct core *core, struct replica *replica);
 
 /* Closes everything a core has and frees it. */

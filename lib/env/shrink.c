@@ -121,7 +121,7 @@ static int move_pages(struct core *core, struct qs_txn *txn)
     return rc;
 }
 
-int qs_close_checkpoint(struct core *core, struct replica *replica, bool move)
+int qs_checkpoint_log(struct core *core, struct replica *replica, bool move)
 {
     struct qs_txn *txn = calloc(1, sizeof *txn);
     int rc = txn != NULL ? qs_core_space(core, replica) : ENOMEM;
@@ -133,7 +133,7 @@ int qs_close_checkpoint(struct core *core, struct replica *replica, bool move)
         free(txn);
         return rc;
     }
-    txn->id = replica->latest.txn; /* nothing is added, and nobody reads any more */
+    txn->id = replica->latest.txn; /* nothing is added */
     txn->redo = NULL;
     qs_space_begin(&core->space);
     if (move)
@@ -155,11 +155,11 @@ void qs_close_shrink(struct core *core, struct replica *replica)
     if (!core->space_open || !worth(core, replica->latest.used_pages + extra_pages(replica)))
         return;
     /* First what was changed: the pages that it replaces would be in the way. */
-    if ((replica->cache.dirty_count > 0 && qs_close_checkpoint(core, replica, false) != 0) ||
-        qs_close_checkpoint(core, replica, true) != 0)
+    if ((replica->cache.dirty_count > 0 && qs_checkpoint_log(core, replica, false) != 0) ||
+        qs_checkpoint_log(core, replica, true) != 0)
         return;
     QS_HOOK("shrink.moved");
-    if (qs_close_checkpoint(core, replica, false) != 0)
+    if (qs_checkpoint_log(core, replica, false) != 0)
         return;
     QS_HOOK("shrink.freed");
     uint64_t pages = replica->meta.high_water;

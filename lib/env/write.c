@@ -142,6 +142,8 @@ static int prepare(struct qs_env *env, struct qs_txn *txn, struct replica *repli
     int rc = qs_core_space(core, replica);
     QS_HOOK("write.space");
     if (rc == 0)
+        qs_room_make(core, replica);
+    if (rc == 0)
         rc = qs_core_reclaim(core, replica);
     if (rc != 0)
         return rc;

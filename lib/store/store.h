@@ -10,6 +10,7 @@
 #include "format/meta.h"
 #include "os/io.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -64,6 +65,12 @@ const uint8_t *qs_store_run(struct store *store, uint64_t pgno, uint64_t pages);
 
 /* Page `pgno` through the newest map, NULL when the file has no such page. Not verified. */
 const void *qs_store_page(struct store *store, uint64_t pgno);
+
+/* Whether a write failed for want of blocks. */
+static inline bool qs_store_is_full(int rc)
+{
+    return rc == ENOSPC || rc == EDQUOT;
+}
 
 /* Reads bytes of the file, not through the map: QS_E_NOTFOUND when it has fewer, errno. */
 int qs_store_read(struct store *store, uint64_t offset, void *bytes, size_t size);

@@ -19,7 +19,10 @@
 static int write_run(struct writer *w, const void *bytes, const struct large_ref *ref)
 {
     struct io_write write = {ref->pgno << QS_PAGE_SHIFT, bytes, ref->size};
-    return w->store->io->write(w->store->file, &write, 1);
+    int rc = w->store->io->write(w->store->file, &write, 1);
+    if (qs_store_is_full(rc) && w->space != NULL)
+        w->space->denied = true;
+    return rc;
 }
 
 /* Makes the pages before `end` readable through the writer's view. */

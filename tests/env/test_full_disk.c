@@ -3,6 +3,7 @@
  * Owns:       a small file system in memory, in a mount namespace of the test's own.
  * Invariants: D1 a transaction that meets the full disk fails with ENOSPC and leaves nothing behind; reads go
  *             on. D2 with space again, so does writing. D3 what was committed is there after opening anew.
+ *             D4 a database that does not grow goes on, however little is free, and has a log that is longer than that.
  */
 #define _GNU_SOURCE /* unshare(), mkdtemp() */
 
@@ -168,4 +169,67 @@ Test(full_disk, closed_while_full, .init = set_up, .fini = tear_down)
     open_environment(0);
     expect_committed();
     qs_env_close(env);
+}
+
+/* ---- a database that does not grow (D4) ---- */
+
+/* Another file takes all of the disk but `left` bytes. */
+static void fill_disk(size_t left)
+{
+    static uint8_t bytes[4096];
+    char path[96];
+    snprintf(path, sizeof path, "%s/other", directory);
+    FILE *file = fopen(path, "w");
+    cr_assert(file != NULL);
+    setvbuf(file, NULL, _IONBF, 0);
+    while (fwrite(bytes, sizeof bytes, 1, file) == 1) {
+    }
+    cr_assert(ftell(file) > (long)left);
+    cr_assert(ftruncate(fileno(file), (ftell(file) - (long)left) & ~4095l) == 0);
+    fclose(file);
+}
+
+static void overwrite(unsigned flags, unsigned records, size_t bytes, unsigned commits, size_t left)
+{
+    struct qs_check_report report;
+    value_bytes = bytes;
+    cr_assert(mount("none", directory, "tmpfs", MS_REMOUNT, "size=20m") == 0);
+    open_environment(flags);
+    for (unsigned i = 0; i < records; i += records / 10)
+        cr_assert(change(i, i + records / 10, true) == 0);
+    qs_env_close(env);
+    open_environment(flags);
+    fill_disk(left);
+    for (unsigned i = 0; i < commits; i++) {
+        unsigned n = i * 7919u % records;
+        int rc = change(n, n + 1, i % 3 != 0 || !committed[n]);
+        cr_assert(rc == 0, "commit %u: %s", i, qs_strerror(rc));
+    }
+    expect_committed();
+    qs_env_close(env);
+    cr_assert(qs_check(data_path, complain, (void *)"qs_check", &report) == 0);
+    cr_assert(report.faults == 0 && report.pages_lost == 0);
+    open_environment(flags);
+    expect_committed();
+    qs_env_close(env);
+}
+
+Test(full_disk, overwritten, .init = set_up, .fini = tear_down)
+{
+    overwrite(0, 5000, 300, 40000, 2u << 20);
+}
+
+Test(full_disk, overwritten_nosync, .init = set_up, .fini = tear_down)
+{
+    overwrite(QS_NOSYNC, 5000, 300, 40000, 2u << 20);
+}
+
+Test(full_disk, overwritten_with_little_left, .init = set_up, .fini = tear_down)
+{
+    overwrite(QS_NOSYNC, 5000, 300, 10000, 200u << 10);
+}
+
+Test(full_disk, large_values_overwritten, .init = set_up, .fini = tear_down)
+{
+    overwrite(0, 40, 50000, 2000, 100u << 10);
 }
