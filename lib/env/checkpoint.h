@@ -14,9 +14,9 @@
 #include "txn/publish.h"
 
 enum job_phase {
-    JOB_WRITING, /* pages, a share at a time */
+    JOB_WRITING,  /* pages, a share at a time */
     JOB_FLUSHING, /* all are written; the file is being flushed ahead */
-    JOB_LINKING  /* it is in force, and linked, a share at a time */
+    JOB_LINKING   /* it is in force, and linked, a share at a time */
 };
 
 struct job {

@@ -50,12 +50,13 @@ struct core {
 
     /* under follow_lock */
     pthread_mutex_t follow_lock;
-    struct replica *replicas;   /* all of them, current included */
-    struct reader_use *uses;    /* room for a scan of all slots */
+    struct replica *replicas; /* all of them, current included */
+    struct reader_use *uses;  /* room for a scan of all slots */
     unsigned uses_count;
     uint64_t *used_checkpoints; /* of all processes, as the scan found them; two of some readers */
     unsigned used_count;
-    txnid_t *live_snapshots;    /* of this process's readers: versions are private; up to four of one */
+    txnid_t
+        *live_snapshots; /* of this process's readers: versions are private; up to four of one */
     uint64_t *live_checkpoints; /* of the same */
     unsigned live_count;
     unsigned behind_count;    /* of them that read pages older than their snapshot (txn/ahead.h) */
@@ -76,9 +77,10 @@ struct core {
     uint64_t carry_from;   /* log position before which no checkpoint is begun to be carried */
     struct redo redo;      /* operations of the running transaction */
     uint64_t log_limit;    /* bytes of log after which a checkpoint is made */
-    uint64_t room_pages;   /* what a checkpoint would have found to allocate, when that was last looked at */
-    bool room_tight;       /* the log has more tied up than was free then */
-    uint64_t cut;          /* the last close moves what lies from this page on; 0 before */
+    uint64_t
+        room_pages; /* what a checkpoint would have found to allocate, when that was last looked at */
+    bool room_tight; /* the log has more tied up than was free then */
+    uint64_t cut;    /* the last close moves what lies from this page on; 0 before */
 };
 
 /* The core of the file that `options` names, opened or found. Errors as qs_env_open(). */

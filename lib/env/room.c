@@ -104,5 +104,6 @@ void qs_room_make(struct core *core, struct replica *replica)
     bool wanted = core->space.denied || core->room_tight;
     core->space.denied = core->room_tight = false;
     if (wanted && qs_commit_log_used(core, replica) > 0)
-        (void)qs_checkpoint_log(core, replica, false); /* else the next write meets the full disk, too */
+        (void)qs_checkpoint_log(core, replica,
+                                false); /* else the next write meets the full disk, too */
 }

@@ -70,7 +70,8 @@ struct lock_header {
                                  medium, 0: none. Before a commit behind it counts as durable, that page
                                  is written once more and the whole file flushed */
     _Atomic uint32_t failed;  /* set for good when a meta write or flush failed */
-    _Atomic uint64_t linked;  /* newest checkpoint that its maker's memory agrees with: the process may
+    _Atomic uint64_t
+        linked; /* newest checkpoint that its maker's memory agrees with: the process may
                                  still use pages that a newer one has released */
 
     alignas(64) _Atomic uint32_t high_water; /* slots ever used */
@@ -83,12 +84,13 @@ static_assert(offsetof(struct lock_header, high_water) == 256, "lock header: hig
 #define READER_AND_BEFORE (1ull << 63)
 
 struct reader {
-    _Atomic uint64_t snapshot;   /* QS_TXNID_NONE: nothing in use; always so in a free slot */
-    _Atomic uint64_t checkpoint; /* valid while snapshot is; with READER_AND_BEFORE, the pages of the
+    _Atomic uint64_t snapshot; /* QS_TXNID_NONE: nothing in use; always so in a free slot */
+    _Atomic uint64_t
+        checkpoint;          /* valid while snapshot is; with READER_AND_BEFORE, the pages of the
                                   * checkpoint before are in use as well */
-    _Atomic uint64_t owner;      /* 0: the slot is free. Low half pid, high half a nonce that no two
+    _Atomic uint64_t owner;  /* 0: the slot is free. Low half pid, high half a nonce that no two
                                   * living processes share; changed by compare-and-swap */
-    _Atomic uint64_t thread;     /* pthread_self() of the holder; 0 while claiming */
+    _Atomic uint64_t thread; /* pthread_self() of the holder; 0 while claiming */
     _Atomic uint64_t inside; /* 0, or since when the holder follows links in its process's memory:
                                   * of interest to that process only (readers/inside.h) */
     _Atomic uint64_t below;  /* an older transaction whose pages the holder reads as well, or

@@ -304,6 +304,19 @@ static int open_ahead(struct qs_io_file *file)
     return file->ahead_fd;
 }
 
+/* So that nothing refers to the file any more when it is closed. */
+static void wait_ahead(struct qs_io_file *file)
+{
+    struct io_uring_cqe *cqe;
+
+    if (!ring_enter(file, &file->ahead, FLUSH_DEPTH, false))
+        return;
+    if (file->ahead_busy && io_uring_wait_cqe(&file->ahead.uring, &cqe) == 0)
+        io_uring_cqe_seen(&file->ahead.uring, cqe);
+    file->ahead_busy = false;
+    pthread_mutex_unlock(&file->ahead.mutex);
+}
+
 static void uring_flush_ahead(struct qs_io_file *file)
 {
     struct ring *ring = &file->ahead;
@@ -364,6 +377,8 @@ static void uring_close(struct qs_io_file *file)
     struct ring *rings[] = {&file->writes, &file->flushes, &file->ahead};
     bool own = file->pid == getpid();
 
+    if (own && file->ahead_busy)
+        wait_ahead(file);
     for (size_t i = 0; i < sizeof rings / sizeof rings[0]; i++) {
         if (atomic_load_explicit(&rings[i]->state, memory_order_acquire) == RING_READY)
             ring_drop(rings[i]);

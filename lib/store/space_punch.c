@@ -11,9 +11,9 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#define PUNCH_RUN_PAGES 64u   /* shorter runs stay: holes cost the file system an extent each */
-#define PUNCH_SPARE_PART 4u   /* of the file's blocks, the part that may be free */
-#define PUNCH_RUNS_MAX 128u   /* looked at at a time, holes included */
+#define PUNCH_RUN_PAGES 64u /* shorter runs stay: holes cost the file system an extent each */
+#define PUNCH_SPARE_PART 4u /* of the file's blocks, the part that may be free */
+#define PUNCH_RUNS_MAX 128u /* looked at at a time, holes included */
 #define PUNCH_WALK_PAGES (8 * SPACE_LEAF_PAGES) /* of the bitmap, walked at a time */
 
 /* How many pages are to be given back; *file_end is where those end that writers gave the file. */

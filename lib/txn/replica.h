@@ -67,7 +67,7 @@ struct replica {
     _Atomic txnid_t txn;         /* newest transaction in that */
     _Atomic uint64_t map_pgno;   /* its map array */
     _Atomic uint32_t map_levels; /* of that array */
-    _Atomic bool linking;        /* not all that it wrote is linked: who begins may get pages of the one
+    _Atomic bool linking; /* not all that it wrote is linked: who begins may get pages of the one
                                     before as well */
     _Atomic uint64_t used_pages; /* logical use by the newest transaction */
     _Atomic txnid_t applied;     /* newest transaction whose changes are linked */

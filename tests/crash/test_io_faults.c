@@ -307,8 +307,8 @@ static void sweep(unsigned flags)
         }
     }
     free(call);
-    fprintf(stderr, "flags %#x: each of %llu calls failed in %u ways; %u full disks survived\n", flags,
-            (unsigned long long)calls, ways, survived);
+    fprintf(stderr, "flags %#x: each of %llu calls failed in %u ways; %u full disks survived\n",
+            flags, (unsigned long long)calls, ways, survived);
     cr_assert_eq(survived > 0, log_bytes_max == 0); /* T5 */
 }
 

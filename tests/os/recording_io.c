@@ -26,7 +26,7 @@
 struct qs_io_file {
     int fd;        /* ours to close */
     bool recorded; /* it is the file of the recording */
-    unsigned asked; /* how often, whether a flush ahead has ended */
+    bool ahead;    /* a flush ahead has begun, and nobody has asked since */
 };
 
 struct recording recording = {.mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -363,13 +363,16 @@ static void recording_write_out(struct qs_io_file *file, uint64_t offset, uint64
 
 static void recording_flush_ahead(struct qs_io_file *file)
 {
-    (void)file;
+    file->ahead = true;
 }
 
-/* It takes until the next question. */
+/* It takes until the next question but one. */
 static bool recording_flush_ahead_ended(struct qs_io_file *file)
 {
-    return file->asked++ % 2 != 0;
+    bool ended = !file->ahead;
+
+    file->ahead = false;
+    return ended;
 }
 
 static int recording_punch(struct qs_io_file *file, uint64_t offset, uint64_t size)

@@ -237,6 +237,32 @@ FOR_ALL_IO(edges)
     fixture_close(&fixture);
 }
 
+/* One flush ahead at a time, also beside other calls, and one that is under way at the close. */
+FOR_ALL_IO(flushes_ahead)
+{
+    const struct qs_io_ops *io = all_io[*index];
+    struct fixture fixture = fixture_open(io);
+    static const unsigned char data[100000];
+    struct io_write all = {0, data, sizeof data};
+
+    cr_assert(io->flush_ahead_ended(fixture.file));
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned asked = 0;
+
+        cr_assert_eq(io->write(fixture.file, &all, 1), 0);
+        io->flush_ahead(fixture.file);
+        io->flush_ahead(fixture.file);
+        cr_assert_eq(io->flush_range(fixture.file, 0, 4096), 0);
+        for (; !io->flush_ahead_ended(fixture.file); asked++) {
+            cr_assert_lt(asked, 10000, "it does not end");
+            usleep(1000);
+        }
+    }
+    cr_assert_eq(io->write(fixture.file, &all, 1), 0);
+    io->flush_ahead(fixture.file);
+    fixture_close(&fixture);
+}
+
 FOR_ALL_IO(sizes)
 {
     const struct qs_io_ops *io = all_io[*index];
@@ -415,8 +441,11 @@ Test(uring, refused_in_use)
 
     cr_assert_eq(qs_io_uring.write(fixture.file, pieces, 200), 0);
     cr_assert_eq(qs_io_uring.flush_range(fixture.file, 0, 4096), 0);
+    qs_io_uring.flush_ahead(fixture.file);
     refuse(SYS_io_uring_enter);
     for (int i = 0; i < 3; i++) {
+        qs_io_uring.flush_ahead(fixture.file);
+        (void)qs_io_uring.flush_ahead_ended(fixture.file);
         cr_assert_eq(qs_io_uring.write(fixture.file, pieces, 200), 0);
         cr_assert_eq(qs_io_uring.flush_range(fixture.file, 0, 4096), 0);
     }
