@@ -123,6 +123,7 @@ void qs_read_end(struct qs_txn *txn)
     qs_reader_clear(txn->slot);
     qs_core_unuse(txn->replica);
     txn->status = TXN_RESET;
+    txn->known = NULL;
 }
 
 static int begin_read(struct qs_env *env, struct qs_txn *txn)

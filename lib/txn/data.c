@@ -61,12 +61,24 @@ static int get_behind(struct qs_txn *txn, const struct qs_tree *tree, const stru
     return rc == 0 ? qs_tree_value(view, &entry, value) : rc;
 }
 
-int qs_get(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, struct qs_val *value)
+static int get_of_tree(const struct view *view, const struct qs_tree *tree,
+                       const struct tree_record *record, const struct tree_order *order,
+                       const struct qs_val *key, struct qs_val *value)
+{
+    struct tree_order asking;
+    struct entry entry;
+    if (__builtin_expect(has_program(tree), 0))
+        order = ask(order, tree, &asking);
+    int rc = qs_tree_get(view, record, &order->keys, key->data, key->size, &entry);
+    return rc == 0 ? qs_tree_value(view, &entry, value) : rc;
+}
+
+/* Where the tree is not known, in write transactions, and what is not to be done at all. */
+__attribute__((noinline)) static int get_of_txn(struct qs_txn *txn, const struct qs_tree *tree,
+                                                const struct qs_val *key, struct qs_val *value)
 {
     const struct tree_record *record;
     const struct tree_order *order;
-    struct tree_order asking;
-    struct entry entry;
     if (txn->status != TXN_READY)
         return QS_E_BAD_TXN;
     if (key->size == 0)
@@ -78,13 +90,15 @@ int qs_get(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, s
             return behind_rc;
     }
     int rc = qs_txn_record(txn, tree, &record, &order);
-    if (rc != 0)
-        return rc;
-    const struct view *view = qs_txn_view(txn);
-    if (has_program(tree))
-        order = ask(order, tree, &asking);
-    rc = qs_tree_get(view, record, &order->keys, key->data, key->size, &entry);
-    return rc == 0 ? qs_tree_value(view, &entry, value) : rc;
+    return rc == 0 ? get_of_tree(qs_txn_view(txn), tree, record, order, key, value) : rc;
+}
+
+int qs_get(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, struct qs_val *value)
+{
+    const struct tree_version *version = txn->known_version;
+    if (txn->known != tree || key->size == 0)
+        return get_of_txn(txn, tree, key, value);
+    return get_of_tree(&txn->view, tree, &version->record, &version->order, key, value);
 }
 
 static int check_write(const struct qs_txn *txn)

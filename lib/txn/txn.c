@@ -16,6 +16,7 @@ void qs_txn_init_read(struct qs_txn *txn, struct replica *replica, struct names 
     txn->id = snapshot;
     txn->checkpoint = state->checkpoint;
     txn->ahead = NULL;
+    txn->known = NULL;
     txn->status = TXN_READY;
     txn->view = (struct view){.map = &replica->cache.map,
                               .file = qs_store_map(replica->store)->base,
@@ -161,6 +162,8 @@ int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct t
         rc = qs_replica_tree(txn->replica, &txn->view, tree, &version);
     if (rc != 0)
         return rc;
+    txn->known = tree;
+    txn->known_version = version;
     *record = &version->record;
     *order = &version->order;
     return 0;
