@@ -67,6 +67,8 @@ ALWAYS_INLINE uint8_t chunk1(bool backward, const uint8_t *key, size_t size, siz
     return backward ? key[size - 1 - i] : key[i];
 }
 
+#define SHORT_KEY 32u /* bytes up to which a comparison in line beats a call of memcmp() */
+
 /* The last chunk overlaps the one before it: bytes found equal may be compared twice. */
 ALWAYS_INLINE int string_compare(bool backward, const uint8_t *a, size_t a_size, const uint8_t *b,
                                  size_t b_size)
@@ -74,7 +76,7 @@ ALWAYS_INLINE int string_compare(bool backward, const uint8_t *a, size_t a_size,
     size_t n = a_size < b_size ? a_size : b_size;
     int by_size = (a_size > b_size) - (a_size < b_size);
 
-    if (!backward && n > 32) {
+    if (!backward && n > SHORT_KEY) {
         int difference = memcmp(a, b, n);
         return difference != 0 ? difference : by_size;
     }
@@ -101,6 +103,25 @@ ALWAYS_INLINE int string_compare(bool backward, const uint8_t *a, size_t a_size,
             return difference;
     }
     return by_size;
+}
+
+/* Overlapping likewise. */
+ALWAYS_INLINE bool string_equal(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    if (n > SHORT_KEY)
+        return memcmp(a, b, n) == 0;
+    if (n >= 8) {
+        for (size_t i = 0; i + 8 < n; i += 8)
+            if (load64(a + i) != load64(b + i))
+                return false;
+        return load64(a + n - 8) == load64(b + n - 8);
+    }
+    if (n >= 4)
+        return load32(a) == load32(b) && load32(a + n - 4) == load32(b + n - 4);
+    size_t i = 0;
+    while (i < n && a[i] == b[i])
+        i++;
+    return i == n;
 }
 
 ALWAYS_INLINE size_t string_common(bool backward, const uint8_t *a, size_t a_size, const uint8_t *b,
@@ -153,6 +174,12 @@ ALWAYS_INLINE int key_compare(enum key_order order, const uint8_t *a, size_t a_s
     if (order == ORDER_INTEGER && size_byte(a_size) != size_byte(b_size))
         return a_size < b_size ? -1 : 1;
     return string_compare(order != ORDER_BYTES, a, a_size, b, b_size);
+}
+
+/* The same for every order, as normalizing loses nothing. */
+ALWAYS_INLINE bool key_equal(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+{
+    return a_size == b_size && string_equal(a, b, a_size);
 }
 
 ALWAYS_INLINE size_t key_common(enum key_order order, const uint8_t *a, size_t a_size,

@@ -133,19 +133,9 @@ bool qs_leaf_prev(struct leaf_pos *pos, enum key_order order)
 int qs_leaf_lookup(const struct image *image, enum key_order order, const void *key,
                    size_t key_size, struct entry *entry)
 {
-    bool found;
-    if (image->delta != NULL) {
-        unsigned i = qs_leaf_search(image->delta, order, key, key_size, &found);
-        if (found) {
-            qs_leaf_entry(image->delta, i, entry);
-            return (entry->flags & ENTRY_TOMBSTONE) != 0 ? QS_E_NOTFOUND : 0;
-        }
-    }
-    unsigned i = qs_leaf_search(image->base, order, key, key_size, &found);
-    if (!found)
-        return QS_E_NOTFOUND;
-    qs_leaf_entry(image->base, i, entry);
-    return 0;
+    if (image->delta != NULL && qs_leaf_find(image->delta, order, key, key_size, entry))
+        return (entry->flags & ENTRY_TOMBSTONE) != 0 ? QS_E_NOTFOUND : 0;
+    return qs_leaf_find(image->base, order, key, key_size, entry) ? 0 : QS_E_NOTFOUND;
 }
 
 unsigned qs_leaf_collect(const struct image *image, enum key_order order, struct entry *entries)

@@ -40,8 +40,17 @@ static void check_search(const struct page *page, enum key_order order, const ui
 {
     bool found, expected_found;
     unsigned expected = model_search(order, key, size, &expected_found);
+    struct entry entry;
     cr_assert_eq(qs_leaf_search(page, order, key, size, &found), expected);
     cr_assert_eq(found, expected_found);
+    cr_assert_eq(qs_leaf_find(page, order, key, size, &entry), expected_found);
+    if (!expected_found)
+        return;
+    cr_assert_eq(entry.key_size, size);
+    cr_assert_eq(memcmp(entry.key, key, size), 0);
+    cr_assert_eq(entry.value_size, items[expected].value_size);
+    cr_assert_eq(memcmp(entry.value, items[expected].value, entry.value_size), 0);
+    cr_assert_eq(entry.flags, items[expected].flags);
 }
 
 static void check_page(const struct page *page, enum key_order order)
@@ -219,6 +228,7 @@ Test(leaf, strangers)
         cr_assert_eq(qs_leaf_search(page, ORDER_BYTES, key, strlen(key), &found),
                      strangers[i].place, "%s", key);
         cr_assert_not(found);
+        cr_assert_not(qs_leaf_find(page, ORDER_BYTES, key, strlen(key), &entries[0]));
     }
 }
 
