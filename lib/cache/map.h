@@ -70,19 +70,24 @@ void qs_map_close(struct map *map);
 /* Slow path of qs_map_entry(): makes what is missing. ENOMEM. */
 int qs_map_chunk(struct map *map, pageid_t pid, struct map_entry **entry);
 
-static inline int qs_map_entry(struct map *map, pageid_t pid, struct map_entry **entry)
+/* The entry of `pid`, NULL where it has not come into being. */
+static inline struct map_entry *qs_map_find(const struct map *map, pageid_t pid)
 {
     /* acquire, twice: pairs with the release in qs_map_chunk(); block and chunk are zeroed */
     struct map_block *block =
         atomic_load_explicit(&map->block[pid >> MAP_BLOCK_SHIFT], memory_order_acquire);
     if (__builtin_expect(block == NULL, 0))
-        return qs_map_chunk(map, pid, entry);
+        return NULL;
     struct map_entry *chunk = atomic_load_explicit(
         &block->chunk[pid >> MAP_CHUNK_SHIFT & (MAP_BLOCK_CHUNKS - 1)], memory_order_acquire);
-    if (__builtin_expect(chunk == NULL, 0))
-        return qs_map_chunk(map, pid, entry);
-    *entry = &chunk[pid & (MAP_CHUNK_ENTRIES - 1)];
-    return 0;
+    return __builtin_expect(chunk == NULL, 0) ? NULL : &chunk[pid & (MAP_CHUNK_ENTRIES - 1)];
+}
+
+/* The same, made where it is missing. ENOMEM. */
+static inline int qs_map_entry(struct map *map, pageid_t pid, struct map_entry **entry)
+{
+    *entry = qs_map_find(map, pid);
+    return __builtin_expect(*entry == NULL, 0) ? qs_map_chunk(map, pid, entry) : 0;
 }
 
 /* A checkpoint replaced the map array. */

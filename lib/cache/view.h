@@ -35,13 +35,16 @@ int qs_view_resolve(const struct view *view, pageid_t pid, struct image *image);
  * QS_E_CORRUPTED or QS_E_PAGE_NOTFOUND. */
 static inline int qs_view_image(const struct view *view, pageid_t pid, struct image *image)
 {
-    struct map_entry *entry;
-    if (view->own == NULL && qs_map_entry(view->map, pid, &entry) == 0) {
-        /* acquire twice, in this order: M2. The common case: no version, a page seen before. */
-        struct version *head = atomic_load_explicit(&entry->head, memory_order_acquire);
+    const struct map_entry *entry = NULL;
+    if (__builtin_expect(view->own == NULL, 1))
+        entry = qs_map_find(view->map, pid);
+    if (__builtin_expect(entry != NULL, 1)) {
+        /* acquire twice, in this order: M2. The common case: no version, a page seen before. The first look at
+         * head is needed as well: it may be taken away when the base says the same. */
+        const struct version *head = atomic_load_explicit(&entry->head, memory_order_acquire);
         uint64_t word = atomic_load_explicit(&entry->base, memory_order_acquire);
-        if (head == NULL && (word & MAP_WORD_VERIFIED) != 0 &&
-            atomic_load_explicit(&entry->head, memory_order_relaxed) == NULL) {
+        if (__builtin_expect(head == NULL && (word & MAP_WORD_VERIFIED) != 0, 1) &&
+            __builtin_expect(atomic_load_explicit(&entry->head, memory_order_relaxed) == NULL, 1)) {
             image->base =
                 (const struct page *)(view->file + ((word & MAP_WORD_PGNO) << QS_PAGE_SHIFT));
             image->delta = NULL;

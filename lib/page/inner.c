@@ -5,18 +5,27 @@
  *             takes no part in search, prefix or order.
  * Source:     Bf-Tree (PVLDB 17(11)) section 3; children are page ids, not pointers.
  */
-#include "page/layout.h"
-#include "page/search.h"
+#include "page/find.h"
 
 #include <assert.h>
 
-/* Goes on from entry `low`, whose look-ahead, like that of an unknown number of entries behind it,
- * is `target`, that of `key`: first entry above `key`. Kept out of line, for it is rare. */
-__attribute__((noinline)) static unsigned search_ties(const struct page *page, enum key_order order,
-                                                      unsigned low, uint32_t target,
-                                                      const uint8_t *key, size_t key_size)
+bool qs_inner_outside(const struct page *page, enum key_order order, const uint8_t *key,
+                      size_t key_size, unsigned *child)
+{
+    size_t size;
+    const uint8_t *other = record_key(page, true, 1, &size);
+
+    if (qs_key_common(order, key, key_size, other, size) >= page->prefix)
+        return false;
+    *child = qs_key_compare(order, key, key_size, other, size) < 0 ? 0 : page->count - 1u;
+    return true;
+}
+
+unsigned qs_inner_ties(const struct page *page, enum key_order order, unsigned low,
+                       const uint8_t *key, size_t key_size)
 {
     unsigned high = page->count;
+    uint32_t target = la_get(page, low);
 
     if (target != UINT32_MAX)
         high = low + search_below(page_bytes(page) + la_offset(low), high - low, target + 1);
@@ -29,48 +38,23 @@ __attribute__((noinline)) static unsigned search_ties(const struct page *page, e
         else
             low = middle + 1;
     }
-    return low;
-}
-
-/* The prefix is checked against the same record each time: it stays in the processor's cache, which
- * is more than can be said of the one next to the key. */
-ALWAYS_INLINE unsigned search_as(const struct page *page, enum key_order order, const uint8_t *key,
-                                 size_t key_size)
-{
-    unsigned count = page->count;
-    unsigned prefix = page->prefix;
-    const uint8_t *la = page_bytes(page) + PAGE_HEADER_BYTES;
-
-    if (count <= 1)
-        return 0;
-    if (prefix > page->fence) {
-        size_t size;
-        const uint8_t *other = record_key(page, true, 1, &size);
-        int side = key_prefix_side(order, key, key_size, other, size, prefix);
-        if (side != 0)
-            return side < 0 ? 0 : count - 1;
-    }
-    uint32_t target = key_lookahead(order, key, key_size, prefix);
-    unsigned i = 1 + search_below(la + 4, count - 1, target);
-    if (i == count || la_get(page, i) != target)
-        return i - 1;
-    return search_ties(page, order, i, target, key, key_size) - 1;
+    return low - 1;
 }
 
 unsigned qs_inner_search(const struct page *page, enum key_order order, const void *key,
                          size_t key_size)
 {
     if (__builtin_expect(order == ORDER_BYTES, 1))
-        return search_as(page, ORDER_BYTES, key, key_size);
+        return inner_search(page, ORDER_BYTES, key, key_size);
     if (order == ORDER_INTEGER)
-        return search_as(page, ORDER_INTEGER, key, key_size);
-    return search_as(page, ORDER_REVERSE, key, key_size);
+        return inner_search(page, ORDER_INTEGER, key, key_size);
+    return inner_search(page, ORDER_REVERSE, key, key_size);
 }
 
 pageid_t qs_inner_child(const struct page *page, unsigned i)
 {
     assert(i < page->count);
-    return load32(page_bytes(page) + pid_offset(page, i));
+    return inner_child(page, i);
 }
 
 void qs_inner_separator(const struct page *page, unsigned i, struct separator *separator)

@@ -5,8 +5,7 @@
  * Source:     Bf-Tree (PVLDB 17(11)) section 3; differs in: keys are stored whole, the prefix may
  *             be longer than what the fences share and is then checked against one record.
  */
-#include "page/layout.h"
-#include "page/search.h"
+#include "page/find.h"
 
 #include <assert.h>
 
@@ -88,41 +87,25 @@ unsigned qs_leaf_search(const struct page *page, enum key_order order, const voi
     return search_as(page, ORDER_REVERSE, key, key_size, found);
 }
 
-/* Another key has the look-ahead of `key`: there may be more. */
-__attribute__((noinline)) static bool find_tie(const struct page *page, enum key_order order,
-                                               unsigned i, uint32_t target, const uint8_t *key,
-                                               size_t key_size, struct entry *entry)
+bool qs_leaf_tie(const struct page *page, enum key_order order, unsigned low, const uint8_t *key,
+                 size_t key_size, struct entry *entry)
 {
     bool found = false;
+    unsigned i = search_ties(page, order, low, la_get(page, low), key, key_size, &found);
 
-    i = search_ties(page, order, i, target, key, key_size, &found);
     if (found)
         qs_leaf_entry(page, i, entry);
     return found;
-}
-
-/* The prefix needs no check, and keys no order, where only what is equal counts. */
-ALWAYS_INLINE bool find_as(const struct page *page, enum key_order order, const uint8_t *key,
-                           size_t key_size, struct entry *entry)
-{
-    uint32_t target = key_lookahead(order, key, key_size, page->prefix);
-    unsigned i = search_below(page_bytes(page) + PAGE_HEADER_BYTES, page->count, target);
-
-    if (i == page->count || la_get(page, i) != target)
-        return false;
-    qs_leaf_entry(page, i, entry);
-    return key_equal(key, key_size, entry->key, entry->key_size) ||
-           find_tie(page, order, i, target, key, key_size, entry);
 }
 
 bool qs_leaf_find(const struct page *page, enum key_order order, const void *key, size_t key_size,
                   struct entry *entry)
 {
     if (__builtin_expect(order == ORDER_BYTES, 1))
-        return find_as(page, ORDER_BYTES, key, key_size, entry);
+        return leaf_find(page, ORDER_BYTES, key, key_size, entry);
     if (order == ORDER_INTEGER)
-        return find_as(page, ORDER_INTEGER, key, key_size, entry);
-    return find_as(page, ORDER_REVERSE, key, key_size, entry);
+        return leaf_find(page, ORDER_INTEGER, key, key_size, entry);
+    return leaf_find(page, ORDER_REVERSE, key, key_size, entry);
 }
 
 /* Writes the value, the padding and the words before the key. */

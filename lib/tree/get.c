@@ -2,6 +2,7 @@
 #include "tree/tree.h"
 
 #include "base/error.h"
+#include "page/find.h"
 #include "tree/dup.h"
 #include "tree/search.h"
 #include "tree/writer.h"
@@ -69,21 +70,40 @@ __attribute__((noinline)) static int search(const struct view *view,
     return 0;
 }
 
-static int get(const struct view *view, const struct tree_record *record, enum key_order order,
-               const void *key, size_t key_size, struct entry *entry)
+/* By the built-in order, a constant of the caller's: all of the way in one function, as calls and the registers they
+ * save were a quarter of it. */
+ALWAYS_INLINE int get(const struct view *view, const struct tree_record *record,
+                      enum key_order order, const void *key, size_t key_size, struct entry *entry)
 {
     pageid_t pid = qs_tree_root(record);
     struct image image;
     for (unsigned level = record->depth; level-- > 1;) {
-        int rc = qs_path_page(view, pid, level, PAGE_LEAF, &image);
+        int rc = qs_view_image(view, pid, &image);
         if (rc != 0)
             return rc;
-        pid = qs_inner_child(image.base, qs_inner_search(image.base, order, key, key_size));
+        if (!qs_path_fits(image.base, level, PAGE_LEAF))
+            return QS_CORRUPT();
+        pid = inner_child(image.base, inner_search(image.base, order, key, key_size));
     }
-    int rc = qs_path_page(view, pid, 0, PAGE_LEAF, &image);
+    int rc = qs_view_image(view, pid, &image);
     if (rc != 0)
         return rc;
-    return qs_leaf_lookup(&image, order, key, key_size, entry);
+    qs_page_prefetch(image.base);
+    if (!qs_path_fits(image.base, 0, PAGE_LEAF))
+        return QS_CORRUPT();
+    if (image.delta != NULL && qs_leaf_find(image.delta, order, key, key_size, entry))
+        return (entry->flags & ENTRY_TOMBSTONE) != 0 ? QS_E_NOTFOUND : 0;
+    return leaf_find(image.base, order, key, key_size, entry) ? 0 : QS_E_NOTFOUND;
+}
+
+/* In the rarer orders. */
+__attribute__((noinline)) static int get_backward(const struct view *view,
+                                                  const struct tree_record *record,
+                                                  enum key_order order, const void *key,
+                                                  size_t key_size, struct entry *entry)
+{
+    return order == ORDER_INTEGER ? get(view, record, ORDER_INTEGER, key, key_size, entry)
+                                  : get(view, record, ORDER_REVERSE, key, key_size, entry);
 }
 
 int qs_tree_get(const struct view *view, const struct tree_record *record,
@@ -93,7 +113,9 @@ int qs_tree_get(const struct view *view, const struct tree_record *record,
         return QS_E_NOTFOUND;
     if (__builtin_expect(qs_order_asks(order), 0))
         return search(view, record, order, false, key, key_size, entry);
-    return get(view, record, order->built_in, key, key_size, entry);
+    if (__builtin_expect(order->built_in != ORDER_BYTES, 0))
+        return get_backward(view, record, order->built_in, key, key_size, entry);
+    return get(view, record, ORDER_BYTES, key, key_size, entry);
 }
 
 int qs_tree_find(const struct view *view, const struct tree_record *record,

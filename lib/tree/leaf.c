@@ -130,14 +130,6 @@ bool qs_leaf_prev(struct leaf_pos *pos, enum key_order order)
     return true;
 }
 
-int qs_leaf_lookup(const struct image *image, enum key_order order, const void *key,
-                   size_t key_size, struct entry *entry)
-{
-    if (image->delta != NULL && qs_leaf_find(image->delta, order, key, key_size, entry))
-        return (entry->flags & ENTRY_TOMBSTONE) != 0 ? QS_E_NOTFOUND : 0;
-    return qs_leaf_find(image->base, order, key, key_size, entry) ? 0 : QS_E_NOTFOUND;
-}
-
 unsigned qs_leaf_collect(const struct image *image, enum key_order order, struct entry *entries)
 {
     struct leaf_pos pos;

@@ -48,10 +48,6 @@ static inline void qs_leaf_get(const struct leaf_pos *pos, struct entry *entry)
         qs_leaf_entry(pos->image.delta, pos->delta_i, entry);
 }
 
-/* Looks one key up: 0 with *entry filled, or QS_E_NOTFOUND. */
-int qs_leaf_lookup(const struct image *image, enum key_order order, const void *key,
-                   size_t key_size, struct entry *entry);
-
 /* Writes all live entries into `entries` (room for LEAF_ENTRIES_MAX); returns their number. */
 unsigned qs_leaf_collect(const struct image *image, enum key_order order, struct entry *entries);
 

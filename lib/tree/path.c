@@ -18,9 +18,7 @@ int qs_path_page(const struct view *view, pageid_t pid, unsigned level, enum pag
         qs_fixed_prefetch(page);
     else if (level == 0)
         qs_page_prefetch(page);
-    bool right = level == 0 ? page->kind == leaf_kind
-                            : page->kind == PAGE_INNER && page->level == level && page->count > 0;
-    return right ? 0 : QS_CORRUPT();
+    return qs_path_fits(page, level, leaf_kind) ? 0 : QS_CORRUPT();
 }
 
 /* Goes down from step `at`, whose pid is set, to the leaf. */

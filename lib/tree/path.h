@@ -54,6 +54,13 @@ static inline enum page_kind qs_leaf_kind(const struct tree_record *record)
     return record->pad != 0 ? PAGE_FIXED : PAGE_LEAF;
 }
 
+/* Whether a page can be what a path finds at `level` (P1). */
+static inline bool qs_path_fits(const struct page *page, unsigned level, enum page_kind leaf_kind)
+{
+    return level == 0 ? page->kind == leaf_kind
+                      : page->kind == PAGE_INNER && page->level == level && page->count > 0;
+}
+
 /* Image of page `pid`, which must be of `level`, and at level 0 of `leaf_kind`. */
 int qs_path_page(const struct view *view, pageid_t pid, unsigned level, enum page_kind leaf_kind,
                  struct image *image);
