@@ -127,12 +127,8 @@ int qs_tree_find(const struct view *view, const struct tree_record *record,
     return qs_tree_get(view, record, &built_in, key, key_size, entry);
 }
 
-int qs_tree_value(const struct view *view, const struct entry *entry, struct qs_val *value)
+int qs_tree_value_apart(const struct view *view, const struct entry *entry, struct qs_val *value)
 {
-    if ((entry->flags & (ENTRY_LARGE | ENTRY_DUPS)) == 0) {
-        *value = (struct qs_val){entry->value_size, entry->value};
-        return 0;
-    }
     if ((entry->flags & ENTRY_DUPS) != 0)
         return qs_dup_value(view, entry, value);
     struct large_ref ref;

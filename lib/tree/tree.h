@@ -72,7 +72,15 @@ int qs_tree_find(const struct view *view, const struct tree_record *record,
 
 /* Where an entry's value lies, whole (large values through their run, verified on first use); of a set
  * of duplicates, the first. */
-int qs_tree_value(const struct view *view, const struct entry *entry, struct qs_val *value);
+int qs_tree_value_apart(const struct view *view, const struct entry *entry, struct qs_val *value);
+static inline int qs_tree_value(const struct view *view, const struct entry *entry,
+                                struct qs_val *value)
+{
+    if (__builtin_expect((entry->flags & (ENTRY_LARGE | ENTRY_DUPS)) != 0, 0))
+        return qs_tree_value_apart(view, entry, value);
+    *value = (struct qs_val){entry->value_size, entry->value};
+    return 0;
+}
 
 /* What a put is about. */
 struct put {

@@ -61,7 +61,7 @@ static int get_behind(struct qs_txn *txn, const struct qs_tree *tree, const stru
     return rc == 0 ? qs_tree_value(view, &entry, value) : rc;
 }
 
-static int get_of_tree(const struct view *view, const struct qs_tree *tree,
+static inline int get_of_tree(const struct view *view, const struct qs_tree *tree,
                        const struct tree_record *record, const struct tree_order *order,
                        const struct qs_val *key, struct qs_val *value)
 {
