@@ -90,10 +90,8 @@ static void prefetch_base(const struct view *view, const struct map_entry *entry
         qs_page_prefetch(file_page(view, word & MAP_WORD_PGNO));
 }
 
-/* The same of a map entry, where there is a chain; it may be gone. What a reader comes out with is a version
- * that its snapshot sees, which stays (C1), or a file page. */
-static bool image_of_entry(const struct view *view, struct map_entry *entry, struct image *image,
-                           int *rc)
+/* What a reader comes out with is a version that its snapshot sees, which stays (C1), or a file page. */
+bool qs_view_chain(const struct view *view, struct map_entry *entry, struct image *image, int *rc)
 {
     prefetch_base(view, entry);
     qs_inside_enter(view->inside);
@@ -116,7 +114,7 @@ int qs_view_resolve(const struct view *view, pageid_t pid, struct image *image)
     while (rc == 0) {
         uint64_t word = 0;
         if (atomic_load_explicit(&entry->head, memory_order_acquire) != NULL &&
-            image_of_entry(view, entry, image, &rc))
+            qs_view_chain(view, entry, image, &rc))
             return rc;
         rc = verified_word(view, pid, entry, &word);
         /* M2: a head that came meanwhile belongs to a newer base than `word` may be, or an older.

@@ -31,11 +31,14 @@ struct image {
 /* Slow path of qs_view_image(). */
 int qs_view_resolve(const struct view *view, pageid_t pid, struct image *image);
 
+/* The same for a page whose map entry has a chain; *rc. False: that is gone. */
+bool qs_view_chain(const struct view *view, struct map_entry *entry, struct image *image, int *rc);
+
 /* The image of page `pid`. A page that is damaged, is no tree page, or was never written gives
  * QS_E_CORRUPTED or QS_E_PAGE_NOTFOUND. */
 static inline int qs_view_image(const struct view *view, pageid_t pid, struct image *image)
 {
-    const struct map_entry *entry = NULL;
+    struct map_entry *entry = NULL;
     if (__builtin_expect(view->own == NULL, 1))
         entry = qs_map_find(view->map, pid);
     if (__builtin_expect(entry != NULL, 1)) {
@@ -43,8 +46,13 @@ static inline int qs_view_image(const struct view *view, pageid_t pid, struct im
          * head is needed as well: it may be taken away when the base says the same. */
         const struct version *head = atomic_load_explicit(&entry->head, memory_order_acquire);
         uint64_t word = atomic_load_explicit(&entry->base, memory_order_acquire);
-        if (__builtin_expect(head == NULL && (word & MAP_WORD_VERIFIED) != 0, 1) &&
-            __builtin_expect(atomic_load_explicit(&entry->head, memory_order_relaxed) == NULL, 1)) {
+        int rc;
+        if (__builtin_expect(head != NULL, 0)) {
+            if (qs_view_chain(view, entry, image, &rc))
+                return rc;
+        } else if (__builtin_expect((word & MAP_WORD_VERIFIED) != 0, 1) &&
+                   __builtin_expect(
+                       atomic_load_explicit(&entry->head, memory_order_relaxed) == NULL, 1)) {
             image->base =
                 (const struct page *)(view->file + ((word & MAP_WORD_PGNO) << QS_PAGE_SHIFT));
             image->delta = NULL;

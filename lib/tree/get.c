@@ -81,19 +81,25 @@ ALWAYS_INLINE int get(const struct view *view, const struct tree_record *record,
         int rc = qs_view_image(view, pid, &image);
         if (rc != 0)
             return rc;
-        if (!qs_path_fits(image.base, level, PAGE_LEAF))
+        const struct page *page = image.base;
+        if (!qs_path_fits(page, level, PAGE_LEAF))
             return QS_CORRUPT();
-        pid = inner_child(image.base, inner_search(image.base, order, key, key_size));
+        pid = inner_child(page, inner_search(page, order, key, key_size));
     }
     int rc = qs_view_image(view, pid, &image);
     if (rc != 0)
         return rc;
-    qs_page_prefetch(image.base);
+    if (image.delta == NULL) /* else it was asked for before the delta was here */
+        qs_page_prefetch(image.base);
     if (!qs_path_fits(image.base, 0, PAGE_LEAF))
         return QS_CORRUPT();
-    if (image.delta != NULL && qs_leaf_find(image.delta, order, key, key_size, entry))
-        return (entry->flags & ENTRY_TOMBSTONE) != 0 ? QS_E_NOTFOUND : 0;
-    return leaf_find(image.base, order, key, key_size, entry) ? 0 : QS_E_NOTFOUND;
+    const struct page *page = image.delta != NULL ? image.delta : image.base;
+    while (!leaf_find(page, order, key, key_size, entry)) {
+        if (page == image.base)
+            return QS_E_NOTFOUND;
+        page = image.base;
+    }
+    return page == image.delta && (entry->flags & ENTRY_TOMBSTONE) != 0 ? QS_E_NOTFOUND : 0;
 }
 
 /* In the rarer orders. */

@@ -62,8 +62,8 @@ static int get_behind(struct qs_txn *txn, const struct qs_tree *tree, const stru
 }
 
 static inline int get_of_tree(const struct view *view, const struct qs_tree *tree,
-                       const struct tree_record *record, const struct tree_order *order,
-                       const struct qs_val *key, struct qs_val *value)
+                              const struct tree_record *record, const struct tree_order *order,
+                              const struct qs_val *key, struct qs_val *value)
 {
     struct tree_order asking;
     struct entry entry;
