@@ -95,10 +95,12 @@ __attribute__((noinline)) static int get_of_txn(struct qs_txn *txn, const struct
 
 int qs_get(struct qs_txn *txn, struct qs_tree *tree, const struct qs_val *key, struct qs_val *value)
 {
-    const struct tree_version *version = txn->known_version;
-    if (txn->known != tree || key->size == 0)
+    /* One pointer, which leads to whose it is: threads that share a transaction may not, and would
+     * at least not get another tree's record. */
+    const struct tree_version *known = txn->known;
+    if (known == NULL || known->index != tree->index || key->size == 0)
         return get_of_txn(txn, tree, key, value);
-    return get_of_tree(&txn->view, tree, &version->record, &version->order, key, value);
+    return get_of_tree(&txn->view, tree, &known->record, &known->order, key, value);
 }
 
 static int check_write(const struct qs_txn *txn)

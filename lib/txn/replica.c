@@ -15,13 +15,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct tree_version *new_version(const struct tree_record *record, bool exists, txnid_t txn)
+static struct tree_version *new_version(uint32_t index, const struct tree_record *record,
+                                        bool exists, txnid_t txn)
 {
     struct tree_version *v = qs_zeroed(sizeof *v);
     if (v == NULL)
         return NULL;
     v->txn = txn;
     v->exists = exists;
+    v->index = index;
     if (exists) {
         v->record = *record;
         qs_tree_orders(&v->order, record);
@@ -90,7 +92,7 @@ int qs_replica_open(struct store *store, const struct meta *meta, struct replica
         rc = qs_cache_open(&r->cache, store, &meta->map, next ? &before->cache.map : NULL);
     if (rc != 0)
         goto err_after_alloc;
-    struct tree_version *main_tree = new_version(&meta->main, true, 0);
+    struct tree_version *main_tree = new_version(0, &meta->main, true, 0);
     rc = main_tree != NULL ? head_slot(r, 0, &slot) : ENOMEM;
     if (rc != 0)
         goto err_after_cache;
@@ -370,7 +372,7 @@ static int load_tree(struct replica *r, const struct view *view, const struct qs
         rc = record_of_entry(&entry, &record);
     if (rc != 0)
         return rc;
-    struct tree_version *loaded = new_version(&record, true, 0), *expected = NULL;
+    struct tree_version *loaded = new_version(tree->index, &record, true, 0), *expected = NULL;
     if (loaded == NULL)
         return ENOMEM;
     /* release: readers that take the head see the record */
@@ -419,9 +421,9 @@ int qs_replica_prepare(struct replica *r, struct tree_change *change,
     int rc = head_slot(r, change->tree->index, &slot);
     if (rc != 0)
         return rc;
-    change->fresh = new_version(record, exists, txn);
+    change->fresh = new_version(change->tree->index, record, exists, txn);
     bool has_chain = atomic_load_explicit(slot, memory_order_relaxed) != NULL;
-    change->bottom = has_chain ? NULL : new_version(NULL, false, 0);
+    change->bottom = has_chain ? NULL : new_version(change->tree->index, NULL, false, 0);
     return change->fresh == NULL || (change->bottom == NULL && !has_chain) ? ENOMEM : 0;
 }
 

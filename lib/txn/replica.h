@@ -25,6 +25,7 @@ struct tree_version {
     struct tree_record record;            /* valid when it exists */
     struct tree_order order;              /* from the record's flags; asks nobody */
     bool exists;                          /* false: created later, or dropped */
+    uint32_t index;                       /* the tree's */
 };
 
 /* What the newest transaction left, beside pages and trees: where the next writer starts. */

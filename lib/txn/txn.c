@@ -162,8 +162,7 @@ int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct t
         rc = qs_replica_tree(txn->replica, &txn->view, tree, &version);
     if (rc != 0)
         return rc;
-    txn->known = tree;
-    txn->known_version = version;
+    txn->known = version;
     *record = &version->record;
     *order = &version->order;
     return 0;

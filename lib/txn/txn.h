@@ -34,8 +34,8 @@ struct qs_txn {
         *ahead;         /* read: operations between `view`, which lies further back then, and its
                                    snapshot; NULL: there are none */
     uint64_t log_limit; /* read: position up to which the log has the snapshot */
-    const struct qs_tree *known; /* read: the tree asked for last; NULL unless READY, not behind */
-    const struct tree_version *known_version; /* what `view` has of it, which stays (C1) */
+    const struct tree_version *known; /* read: of the tree asked for last, as `view` has it and
+                                         keeps it (C1); NULL unless READY and not behind */
     enum txn_status status;
     struct txn_tree **tree;     /* write: by tree index, NULL while not touched */
     size_t tree_count;          /* entries in `tree` */
