@@ -7,7 +7,7 @@
  * system has left. Else it commits by a checkpoint itself, which has the room that the one before it made sure of,
  * and leaves free what it replaced.
  *
- * Others fill the disk, too, so what was found out holds for a segment of the log; and a write that the system
+ * Others fill the disk, too, so what was found out holds for a segment of the log, or until it is used up; and a write that the system
  * refuses all the same is the transaction's failure, or makes a checkpoint of it.
  * A large value takes its pages before that, and some time before the commit: so where the log has more tied up than is
  * free, it is made a checkpoint before the next transaction.
@@ -72,6 +72,15 @@ static uint64_t pages_wanted(const struct core *core, const struct qs_txn *txn)
            waits / PENDING_PER_PAGE + 1 + qs_commit_segment_pages(&replica->log, txn->redo->size);
 }
 
+/* What the transaction's large values take. */
+static uint64_t large_pages(const struct writer *w)
+{
+    uint64_t pages = 0;
+    for (size_t i = 0; i < w->allocated_count; i++)
+        pages += w->allocated[i].pages;
+    return pages;
+}
+
 /* What the log keeps from being used again, that a checkpoint would set free. */
 static uint64_t tied_pages(const struct replica *replica)
 {
@@ -86,12 +95,12 @@ static uint64_t tied_pages(const struct replica *replica)
 bool qs_room_for(struct core *core, const struct qs_txn *txn)
 {
     uint64_t wanted = pages_wanted(core, txn) + MARGIN_PAGES;
-    if (wanted > core->room_pages || txn->writer->allocated_count > 0) /* which took of it */
+    uint64_t took = large_pages(txn->writer), tied = tied_pages(txn->replica);
+    core->room_pages -= took < core->room_pages ? took : core->room_pages;
+    if (wanted + tied > core->room_pages)
         core->room_pages = free_in_file(core, txn->replica) + free_on_disk(core);
-    if (wanted > core->room_pages)
-        return false;
-    core->room_tight = tied_pages(txn->replica) > core->room_pages - wanted;
-    return true;
+    core->room_tight = wanted + tied > core->room_pages;
+    return wanted <= core->room_pages;
 }
 
 void qs_room_forget(struct core *core)
@@ -103,7 +112,6 @@ void qs_room_make(struct core *core, struct replica *replica)
 {
     bool wanted = core->space.denied || core->room_tight;
     core->space.denied = core->room_tight = false;
-    if (wanted && qs_commit_log_used(core, replica) > 0)
-        (void)qs_checkpoint_log(core, replica,
-                                false); /* else the next write meets the full disk, too */
+    if (wanted && qs_commit_log_used(core, replica) > 0) /* or else the next write is refused, too */
+        (void)qs_checkpoint_log(core, replica, false);
 }
