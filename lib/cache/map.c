@@ -24,6 +24,7 @@ int qs_map_open(struct map *map, struct store *store, const struct array_root *r
 {
     map->store = store;
     map->root = *root;
+    map->behind = false;
     map->versions = (struct version_pool){.slabs = 0};
     map->table = calloc(1, sizeof *map->table);
     map->runs = calloc(MAP_RUN_CHUNKS, sizeof *map->runs);
@@ -174,9 +175,15 @@ static int load(struct map *map, const struct array_root *root, pageid_t pid)
     return rc == 0 && words != NULL ? fill_entries(map, pid, leaf, words) : rc;
 }
 
-void qs_map_set_root(struct map *map, const struct array_root *root)
+void qs_map_set_root(struct map *map, const struct array_root *root, bool behind)
 {
     map->root = *root;
+    map->behind = behind;
+}
+
+void qs_map_settled(struct map *map)
+{
+    map->behind = false;
 }
 
 int qs_map_base_at(struct map *map, const struct array_root *root, pageid_t pid, uint64_t *word)
@@ -195,9 +202,11 @@ int qs_map_base_at(struct map *map, const struct array_root *root, pageid_t pid,
     return *word != 0 ? 0 : QS_E_PAGE_NOTFOUND;
 }
 
-int qs_map_stored(const struct map *map, pageid_t pid, uint64_t *word)
+int qs_map_newest(struct map *map, pageid_t pid, uint64_t *word)
 {
     const uint64_t *words;
+    if (!map->behind)
+        return qs_map_base(map, pid, word);
     int rc = qs_array_leaf(map->store, &map->root, pid / ARRAY_FANOUT, &words);
     *word = rc == 0 && words != NULL ? words[pid % ARRAY_FANOUT] : 0;
     return rc;

@@ -54,6 +54,7 @@ struct map {
     struct store *store;                /* the file */
     struct version_pool versions;       /* memory of the heads and what is below them */
     struct array_root root;             /* the newest map array (writer) */
+    bool behind;                        /* entries may say something older than that (writer) */
     _Atomic(struct map_block *) *block; /* of `table` */
     struct map_table *table;            /* the entries */
     struct map_table *before; /* those of the checkpoint before, whose heads are no more; or NULL */
@@ -90,18 +91,17 @@ static inline int qs_map_entry(struct map *map, pageid_t pid, struct map_entry *
     return __builtin_expect(*entry == NULL, 0) ? qs_map_chunk(map, pid, entry) : 0;
 }
 
-/* A checkpoint replaced the map array. */
-void qs_map_set_root(struct map *map, const struct array_root *root);
+/* A checkpoint replaced the map array; `behind`: entries are going to be changed to it, up to qs_map_settled(). */
+void qs_map_set_root(struct map *map, const struct array_root *root, bool behind);
+void qs_map_settled(struct map *map);
 
 /* Base word of `pid`, loaded from the map array `root` at first need (M3); QS_E_PAGE_NOTFOUND when
  * it was never handed out, QS_E_CORRUPTED, ENOMEM. */
 int qs_map_base_at(struct map *map, const struct array_root *root, pageid_t pid, uint64_t *word);
-/* What the newest map array says of `pid`, whose entry may say something older, until the checkpoint is linked. 0:
- * nothing. */
-int qs_map_stored(const struct map *map, pageid_t pid, uint64_t *word);
-
 /* As qs_map_base_at(), from the newest map array. */
 int qs_map_base(struct map *map, pageid_t pid, uint64_t *word);
+/* The same, also of an entry that is behind. */
+int qs_map_newest(struct map *map, pageid_t pid, uint64_t *word);
 
 /* Whether the large value that starts at file page `pgno` was verified; setting it. Losing a bit
  * (no memory for a chunk, a page beyond them) costs a repeated verification. */

@@ -50,33 +50,48 @@ static int take_state(struct job *job)
     return 0;
 }
 
-/* Images go to runs as long as the free space gives them. */
+/* Another run for images: what a checkpoint of this process had set aside that was given up, then what is free.
+ * Another process may still be writing to what it has set aside. */
+static int next_run(struct job *job)
+{
+    const struct latest *latest = &job->replica->latest;
+    if (job->taken_next >= job->core->spare_end)
+        return qs_space_allocate_some(&job->core->space, job->publication.count - job->done,
+                                      &job->run_pgno, &job->run_left);
+    const struct pending_run *run = &latest->taken[job->taken_next++];
+    job->run_pgno = run->pgno;
+    job->run_left = run->pages;
+    return 0;
+}
+
 static int write_pages(struct job *job)
 {
-    struct space *space = &job->core->space;
     int rc = 0;
+    job->taken_next = job->core->spare_first;
     while (rc == 0 && job->done < job->publication.count) {
         bool needed = qs_job_next_needs_page(job);
         if (needed && job->run_left == 0)
-            rc = qs_space_allocate_some(space, job->publication.count - job->done, &job->run_pgno,
-                                        &job->run_left);
+            rc = next_run(job);
         if (rc == 0)
             rc = qs_job_write_next(job, needed ? job->run_pgno : 0);
         job->run_pgno += needed;
         job->run_left -= needed;
     }
-    return rc == 0 && job->run_left > 0 ? qs_space_free(space, job->run_pgno, job->run_left) : rc;
+    return rc;
 }
 
-/* What a checkpoint that was given up has set aside is free when this one is in force. */
+/* What was set aside, and not written to, is free when this one is in force. */
 static int release_taken(struct job *job)
 {
     const struct latest *latest = &job->replica->latest;
     uint64_t number = job->meta.checkpoint;
     int rc = 0;
+    if (job->run_left > 0)
+        rc = qs_space_release(&job->core->space, job->run_pgno, job->run_left, number, number);
     for (size_t i = 0; rc == 0 && i < latest->taken_count; i++)
-        rc = qs_space_release(&job->core->space, latest->taken[i].pgno, latest->taken[i].pages,
-                              number, number);
+        if (i < job->core->spare_first || i >= job->taken_next)
+            rc = qs_space_release(&job->core->space, latest->taken[i].pgno, latest->taken[i].pages,
+                                  number, number);
     return rc;
 }
 
@@ -127,16 +142,17 @@ static void publish(struct job *job)
     pthread_mutex_lock(&core->follow_lock);
     qs_space_commit(&core->space, &job->meta);
     core->space_checkpoint = job->meta.checkpoint;
-    core->space_runs = core->space_taken = 0;
+    core->space_runs = core->space_taken = core->spare_first = core->spare_end = 0;
     qs_core_scan(core, replica);
     qs_publish_link(&job->publication, job->txn, stamp, qs_core_live(core));
     qs_cache_placed(&replica->cache);
-    qs_map_set_root(&replica->cache.map, &job->meta.map);
+    qs_map_set_root(&replica->cache.map, &job->meta.map, false);
     qs_replica_advance(replica, &job->meta);
     core->space_segments = replica->log.end.segments;
     QS_HOOK("checkpoint.linked");
     /* After the replica: who sees this number finds the replica at least as new. */
     atomic_store(&header->checkpoint, job->meta.checkpoint);
+    atomic_store(&core->finishing, false);
     atomic_store(&header->linked, job->meta.checkpoint);
     /* After the number: who sees the transaction looks for it in the checkpoint. */
     qs_group_raise(&header->visible, job->meta.txn);

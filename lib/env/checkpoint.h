@@ -41,7 +41,8 @@ struct job {
                                        the changed trees */
     size_t done;     /* pages written */
     uint64_t run_pgno, run_left; /* allocated pages not used yet */
-    struct pending_run *old;     /* file pages it replaces; `freed` unset */
+    size_t taken_next;       /* the next of the runs set aside (latest->taken) to be written to */
+    struct pending_run *old; /* file pages it replaces; `freed` unset */
     size_t old_count, old_capacity;
 
     /* carried */
@@ -50,10 +51,8 @@ struct job {
     size_t taken_first; /* entries of latest->taken before it began: another's */
     size_t taken_count; /* entries up to the newest of its own */
     uint64_t out_pgno;  /* first page of the run that the device may not know of yet */
-    size_t taken_next;  /* the next of its own to be written to */
     size_t linked;      /* pages linked */
     uint64_t link_from; /* log position when it came into force */
-    txnid_t linked_txn; /* newest transaction that a page was linked for */
     uint64_t punched;   /* pages that were offered to the file system since */
 };
 
@@ -88,5 +87,10 @@ int qs_job_make_durable(struct job *job);
 void qs_job_link_share(struct core *core);
 /* All of it but its end, where nobody can be told to leave the old pages. Takes follow_lock. */
 void qs_job_link_all(struct core *core);
+
+/* Under the writer mutex and follow_lock: ends what is linked, but not by its job; and what its maker has left. */
+void qs_link_settle(struct core *core, struct replica *replica);
+/* The last close of a process that is at it: nobody uses its memory any more. */
+void qs_link_leave(struct core *core);
 
 #endif

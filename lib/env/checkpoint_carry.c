@@ -93,6 +93,13 @@ static int begin(struct core *core, struct replica *replica)
     return rc;
 }
 
+static void give_up_pages(struct job *job)
+{
+    qs_cache_not_placed(&job->replica->cache);
+    job->core->spare_first = job->taken_first;
+    job->core->spare_end = job->taken_count;
+}
+
 void qs_checkpoint_drop(struct core *core)
 {
     struct job *job = core->job;
@@ -102,7 +109,7 @@ void qs_checkpoint_drop(struct core *core)
     if (job->phase == JOB_LINKING)
         qs_cache_placed(&job->replica->cache);
     else
-        qs_cache_not_placed(&job->replica->cache);
+        give_up_pages(job);
     qs_job_free(job);
 }
 
@@ -276,15 +283,16 @@ static void enter_force(struct job *job)
     pthread_mutex_lock(&core->follow_lock);
     qs_space_commit(&core->space, &job->meta);
     core->space_checkpoint = job->meta.checkpoint;
-    qs_map_set_root(&replica->cache.map, &job->meta.map);
+    qs_map_set_root(&replica->cache.map, &job->meta.map, true);
     qs_replica_pass(replica, &job->meta, &job->passed);
     core->space_runs = replica->latest.runs_count;
     core->space_segments = replica->log.end.segments;
-    core->space_taken = 0;
+    core->space_taken = core->spare_first = core->spare_end = 0;
     job->phase = JOB_LINKING;
     job->link_from = replica->log.end.position;
     /* After the replica: who sees this number finds the replica at least as new. */
     atomic_store(&header->checkpoint, job->meta.checkpoint);
+    atomic_store(&core->finishing, false);
     QS_HOOK("carry.published");
     pthread_mutex_unlock(&core->follow_lock);
 }

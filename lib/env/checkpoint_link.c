@@ -19,7 +19,7 @@
 
 /* So many at a time are linked: some microseconds. In a debug build few, so that much happens in between. */
 #ifdef QS_DEBUG
-#define LINK_PAGES_MIN 2u
+#define LINK_PAGES_MIN 8u
 #else
 #define LINK_PAGES_MIN 32u
 #endif
@@ -49,7 +49,7 @@ static int link_pages(struct job *job, size_t due)
     }
     qs_cache_publish(cache, place, count, stamp, qs_core_live(job->core));
     job->linked = due;
-    job->linked_txn = stamp.txn;
+    job->replica->linked_txn = stamp.txn;
     QS_HOOK("carry.linked");
     return 0;
 }
@@ -63,21 +63,48 @@ static bool punch_share(struct job *job)
     return qs_space_punch(&job->core->space, job->replica->latest.used_pages, PUNCH_SHARE_PAGES);
 }
 
+/* H5: when readers see what was linked. */
+static bool end_linking(struct core *core, struct replica *replica)
+{
+    struct lock_header *header = qs_lockfile_header(core->lockfile);
+    if (atomic_load(&header->visible) < replica->linked_txn)
+        return false;
+    qs_replica_linked(replica);
+    qs_map_settled(&replica->cache.map);
+    atomic_store(&header->linked, replica->meta.checkpoint);
+    QS_HOOK("carry.ended");
+    return true;
+}
+
 /* A share of what is to be done once it is in force. What fails for want of memory the next commit tries again. */
 void qs_job_link_share(struct core *core)
 {
     struct job *job = core->job;
-    struct lock_header *header = qs_lockfile_header(core->lockfile);
-    if (job->linked < job->publication.count) {
+    if (job->linked < job->publication.count)
         (void)link_pages(job, links_due(job));
+    else if (!punch_share(job) && end_linking(core, job->replica))
+        qs_checkpoint_drop(core);
+}
+
+void qs_link_settle(struct core *core, struct replica *replica)
+{
+    struct lock_header *header = qs_lockfile_header(core->lockfile);
+    uint64_t number = replica->meta.checkpoint;
+    if (core->job != NULL || atomic_load(&header->linked) >= number)
         return;
-    }
-    if (punch_share(job) || atomic_load(&header->visible) < job->linked_txn)
-        return;
-    qs_replica_linked(job->replica); /* H5 */
-    atomic_store(&header->linked, job->meta.checkpoint);
-    qs_checkpoint_drop(core);
-    QS_HOOK("carry.ended");
+    if (atomic_load(&replica->linking))
+        end_linking(core, replica);
+    else if (core->has_lock_file && !qs_lockfile_shared(core->lockfile))
+        atomic_store(&header->linked, number); /* who has it linked in part is gone */
+}
+
+void qs_link_leave(struct core *core)
+{
+    const struct replica *replica = atomic_load(&core->current);
+    uint64_t number = replica->meta.checkpoint, before = number - 1;
+    if (core->has_lock_file && atomic_load(&replica->linking))
+        atomic_compare_exchange_strong(&qs_lockfile_header(core->lockfile)->linked, &before,
+                                       number);
 }
 
 void qs_job_link_all(struct core *core)

@@ -367,6 +367,16 @@ static int flush_pages(struct job *job)
     return rc;
 }
 
+/* Under follow_lock: who is starting a replica from the meta page has done so, or is told not to. */
+static void set_finishing(struct core *core, bool finishing)
+{
+    if (core->has_lock_file)
+        return;
+    pthread_mutex_lock(&core->follow_lock);
+    atomic_store(&core->finishing, finishing);
+    pthread_mutex_unlock(&core->follow_lock);
+}
+
 int qs_job_make_durable(struct job *job)
 {
     struct core *core = job->core;
@@ -376,8 +386,10 @@ int qs_job_make_durable(struct job *job)
     QS_HOOK("checkpoint.flushed");
     if (rc == 0) /* so is all that was committed */
         qs_group_raise(&header->visible, job->replica->latest.txn);
-    if (rc == 0)
+    if (rc == 0) {
+        set_finishing(core, true);
         rc = qs_meta_write(core->store, &job->meta);
+    }
     QS_HOOK("checkpoint.meta");
     if (rc == 0)
         rc = qs_flush_all(core);
@@ -385,5 +397,7 @@ int qs_job_make_durable(struct job *job)
         qs_core_durable(core, job->meta.checkpoint);
     else
         atomic_store(&header->failed, 1);
+    if (rc != 0)
+        set_finishing(core, false);
     return rc;
 }

@@ -7,6 +7,7 @@
  */
 #include "env/open.h"
 
+#include "env/checkpoint.h"
 #include "env/env.h"
 #include "log/group.h"
 
@@ -30,6 +31,8 @@ void qs_core_leave(struct core *core)
     struct replica *replica = atomic_load(&core->current);
     struct log *log = &replica->log;
     int rc = 0;
+    if (core->pid == getpid())
+        qs_link_leave(core);
     if (core->pid != getpid() || core->store->read_only || !core->has_lock_file ||
         atomic_load(&core->panicked) || atomic_load(&header->failed) != 0 ||
         atomic_load(&header->owner) != 0 || log->end.position != atomic_load(&header->written) ||

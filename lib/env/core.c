@@ -136,7 +136,7 @@ uint64_t qs_core_newest(struct core *core)
     uint64_t have = atomic_load(&atomic_load(&core->current)->checkpoint);
     struct meta valid;
     bool fresh;
-    if (a <= have && b <= have)
+    if ((a <= have && b <= have) || atomic_load(&core->finishing))
         return have;
     return qs_meta_read(core->store, &valid, &fresh) == 0 && !fresh ? valid.checkpoint : have;
 }
@@ -192,6 +192,7 @@ static int start_replica(struct core *core, const struct meta *meta)
         core->replicas = replica;
     }
     qs_checkpoint_drop(core); /* it was the old replica's */
+    core->spare_first = core->spare_end = 0;
     atomic_store(&core->current, replica);
     empty_unused(core);
     return 0;
@@ -203,7 +204,7 @@ int qs_core_follow(struct core *core, uint64_t newest)
     int rc = 0;
     pthread_mutex_lock(&core->follow_lock);
     uint64_t have = atomic_load(&atomic_load(&core->current)->checkpoint);
-    if (have < newest) {
+    if (have < newest && !atomic_load(&core->finishing)) {
         rc = qs_core_newest_meta(core, &meta);
         QS_HOOK("follow.meta");
         if (rc == 0 && meta.checkpoint <= have)

@@ -47,6 +47,9 @@ struct core {
     _Atomic(struct replica *) current; /* newest replica; seq_cst, see core_use_replica() */
     _Atomic bool panicked;             /* a thread died writing: nothing goes on */
     _Atomic uint64_t durable;          /* newest checkpoint known to be durable; only grows */
+    _Atomic bool
+        finishing; /* without a lock file: the meta page may be newer than the current replica, which
+                                 is about to have it; changed under follow_lock */
 
     /* under follow_lock */
     pthread_mutex_t follow_lock;
@@ -74,9 +77,12 @@ struct core {
     size_t space_runs;     /* large values of the log that it knows of */
     size_t space_segments; /* segments of the log that it knows of */
     size_t space_taken;    /* runs set aside that it knows of */
-    uint64_t carry_from;   /* log position before which no checkpoint is begun to be carried */
-    struct redo redo;      /* operations of the running transaction */
-    uint64_t log_limit;    /* bytes of log after which a checkpoint is made */
+    size_t
+        spare_first; /* those of them that a checkpoint of this process had set aside which was given up: from */
+    size_t spare_end;    /* this one of latest.taken up to that one */
+    uint64_t carry_from; /* log position before which no checkpoint is begun to be carried */
+    struct redo redo;    /* operations of the running transaction */
+    uint64_t log_limit;  /* bytes of log after which a checkpoint is made */
     uint64_t
         room_pages; /* what a checkpoint would have found to allocate, when that was last looked at */
     bool room_tight; /* the log has more tied up than was free then */

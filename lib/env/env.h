@@ -93,8 +93,9 @@ int qs_commit_append(struct core *core, struct replica *replica, struct log_reco
 bool qs_room_for(struct core *core, const struct qs_txn *txn);
 /* Asks the system, the next time. */
 void qs_room_forget(struct core *core);
-/* Before a transaction: where there is not much, or the last one was denied it, a checkpoint may free some. */
-void qs_room_make(struct core *core, struct replica *replica);
+/* Before a transaction: where there is not much, or the last one was denied it, a checkpoint may free some.
+ * QS_E_PANIC: it has failed for good. */
+int qs_room_make(struct core *core, struct replica *replica);
 
 /* ---- checkpoint (checkpoint.c, checkpoint_carry.c) ---- */
 

@@ -15,14 +15,15 @@
  */
 #include "env/env.h"
 
+#include "base/error.h"
 #include "env/checkpoint.h"
 
 #include <errno.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
-/* What neither readers nor writers of the newest state need, and is not free yet. */
+/* What neither readers nor writers of the newest state need, and is not free yet. What was set aside for a checkpoint
+ * is free for any. */
 static uint64_t waiting_pages(const struct core *core, const struct replica *replica)
 {
     const struct latest *latest = &replica->latest;
@@ -30,8 +31,6 @@ static uint64_t waiting_pages(const struct core *core, const struct replica *rep
     uint64_t pages = latest->released_pages + latest->recycle.pages + core->space.chain_count;
     for (size_t i = 0; i < core->space.wait_count; i++)
         pages += core->space.wait[i].pages;
-    for (size_t i = 0; i < latest->taken_count; i++)
-        pages += latest->taken[i].pages;
     for (size_t i = 0; i < log->end.segments; i++)
         pages += log->segment[i].pages;
     return pages;
@@ -54,8 +53,7 @@ static uint64_t free_on_disk(const struct core *core)
     struct statvfs st;
     if (fstatvfs(core->store->fd, &st) != 0 || st.f_blocks == 0)
         return UINT64_MAX / 2;
-    uint64_t blocks = geteuid() == 0 ? st.f_bfree : st.f_bavail;
-    return blocks * st.f_frsize >> QS_PAGE_SHIFT;
+    return st.f_bavail * st.f_frsize >> QS_PAGE_SHIFT;
 }
 
 /* Pages that a checkpoint takes at most with the transaction, and its record before: an image for each dirty page,
@@ -64,7 +62,9 @@ static uint64_t pages_wanted(const struct core *core, const struct qs_txn *txn)
 {
     const struct replica *replica = txn->replica;
     const struct cache *cache = &replica->cache;
-    uint64_t dirty = cache->dirty_count + cache->placing_count + txn->writer->own.count;
+    bool in_force = core->job != NULL && core->job->phase == JOB_LINKING;
+    uint64_t dirty =
+        cache->dirty_count + txn->writer->own.count + (in_force ? 0 : cache->placing_count);
     uint64_t nodes = replica->meta.map.nodes + replica->meta.bitmap.nodes + 2 * ARRAY_LEVELS_MAX;
     uint64_t most_nodes = ARRAY_LEVELS_MAX * dirty + 2 * ARRAY_LEVELS_MAX;
     uint64_t waits = core->space.wait_count + replica->latest.released_count + 2 * dirty;
@@ -77,7 +77,7 @@ static uint64_t large_pages(const struct writer *w)
 {
     uint64_t pages = 0;
     for (size_t i = 0; i < w->allocated_count; i++)
-        pages += w->allocated[i].pages;
+        pages += w->allocated[i].born != RUN_REUSED ? w->allocated[i].pages : 0;
     return pages;
 }
 
@@ -108,10 +108,12 @@ void qs_room_forget(struct core *core)
     core->room_pages = 0;
 }
 
-void qs_room_make(struct core *core, struct replica *replica)
+int qs_room_make(struct core *core, struct replica *replica)
 {
     bool wanted = core->space.denied || core->room_tight;
     core->space.denied = core->room_tight = false;
-    if (wanted && qs_commit_log_used(core, replica) > 0) /* or else the next write is refused, too */
+    if (wanted &&
+        qs_commit_log_used(core, replica) > 0) /* or else the next write is refused, too */
         (void)qs_checkpoint_log(core, replica, false);
+    return atomic_load(&qs_lockfile_header(core->lockfile)->failed) != 0 ? QS_E_PANIC : 0;
 }

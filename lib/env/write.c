@@ -7,6 +7,7 @@
 #include "env/env.h"
 
 #include "base/error.h"
+#include "env/checkpoint.h"
 #include "env/flush.h"
 #include "log/group.h"
 #include "os/hook.h"
@@ -121,6 +122,7 @@ static void open_recycle(struct core *core, struct replica *replica)
 int qs_core_reclaim(struct core *core, struct replica *replica)
 {
     pthread_mutex_lock(&core->follow_lock);
+    qs_link_settle(core, replica);
     qs_core_scan(core, replica);
     qs_replica_renew_ahead(replica, core->behind_count);
     struct live live = qs_core_live(core);
@@ -142,7 +144,7 @@ static int prepare(struct qs_env *env, struct qs_txn *txn, struct replica *repli
     int rc = qs_core_space(core, replica);
     QS_HOOK("write.space");
     if (rc == 0)
-        qs_room_make(core, replica);
+        rc = qs_room_make(core, replica);
     if (rc == 0)
         rc = qs_core_reclaim(core, replica);
     if (rc != 0)

@@ -304,6 +304,18 @@ static int open_ahead(struct qs_io_file *file)
     return file->ahead_fd;
 }
 
+/* Takes in its end; under the ring's mutex. */
+static void reap_ahead(struct qs_io_file *file)
+{
+    struct io_uring *uring = &file->ahead.uring;
+    struct io_uring_cqe *cqe;
+
+    if (file->ahead_busy && io_uring_peek_cqe(uring, &cqe) == 0) {
+        io_uring_cqe_seen(uring, cqe);
+        file->ahead_busy = false;
+    }
+}
+
 /* So that nothing refers to the file any more when it is closed. */
 static void wait_ahead(struct qs_io_file *file)
 {
@@ -311,9 +323,16 @@ static void wait_ahead(struct qs_io_file *file)
 
     if (!ring_enter(file, &file->ahead, FLUSH_DEPTH, false))
         return;
-    if (file->ahead_busy && io_uring_wait_cqe(&file->ahead.uring, &cqe) == 0)
-        io_uring_cqe_seen(&file->ahead.uring, cqe);
-    file->ahead_busy = false;
+    if (file->ahead_busy) {
+        int rc;
+
+        do {
+            rc = io_uring_wait_cqe(&file->ahead.uring, &cqe);
+        } while (rc == -EINTR);
+        if (rc == 0)
+            io_uring_cqe_seen(&file->ahead.uring, cqe);
+        file->ahead_busy = false;
+    }
     pthread_mutex_unlock(&file->ahead.mutex);
 }
 
@@ -323,6 +342,7 @@ static void uring_flush_ahead(struct qs_io_file *file)
 
     if (!ring_enter(file, ring, FLUSH_DEPTH, false))
         return;
+    reap_ahead(file); /* one that nobody asked after */
     if (!file->ahead_busy && open_ahead(file) >= 0) {
         struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
 
@@ -337,15 +357,11 @@ static void uring_flush_ahead(struct qs_io_file *file)
 static bool uring_flush_ahead_ended(struct qs_io_file *file)
 {
     struct ring *ring = &file->ahead;
-    struct io_uring_cqe *cqe;
     bool ended;
 
     if (!ring_enter(file, ring, FLUSH_DEPTH, false))
         return true;
-    if (file->ahead_busy && io_uring_peek_cqe(&ring->uring, &cqe) == 0) {
-        io_uring_cqe_seen(&ring->uring, cqe);
-        file->ahead_busy = false;
-    }
+    reap_ahead(file);
     ended = !file->ahead_busy;
     pthread_mutex_unlock(&ring->mutex);
     return ended;

@@ -68,7 +68,7 @@ static struct version_pool *versions_of(const struct writer *w)
 static int pop_free_pid(struct writer *w, pageid_t *pid)
 {
     uint64_t word;
-    int rc = qs_map_stored(w->view.map, w->free_pid, &word);
+    int rc = qs_map_newest(w->view.map, w->free_pid, &word);
     if (rc != 0 || (word & MAP_WORD_FREE) == 0 || w->free_pids == 0)
         return rc == ENOMEM ? rc : QS_CORRUPT();
     *pid = w->free_pid;

@@ -72,6 +72,7 @@ struct replica {
                                     before as well */
     _Atomic uint64_t used_pages; /* logical use by the newest transaction */
     _Atomic txnid_t applied;     /* newest transaction whose changes are linked */
+    txnid_t linked_txn;          /* newest transaction for which pages of it were linked */
     struct meta meta;            /* of that checkpoint */
     struct log log;              /* since that checkpoint; ends where `applied` does */
     struct latest latest;
