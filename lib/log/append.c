@@ -13,8 +13,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Written at a time; a flush of a record writes the pages of it all the same, not such a piece (ext4). */
-#define CLEAR_PIECE_BYTES (64u << 10)
+/* Written at a time, and a unit of the page cache then: when a page of a larger one changes the system counts it all as
+ * written, and as dirty. */
+#define CLEAR_PIECE_BYTES QS_PAGE_BYTES
 
 /* Bytes of the last segment behind the end. */
 static uint64_t room(const struct log *log)
