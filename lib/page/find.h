@@ -21,7 +21,7 @@ bool qs_inner_outside(const struct page *page, enum key_order order, const uint8
 unsigned qs_inner_ties(const struct page *page, enum key_order order, unsigned low,
                        const uint8_t *key, size_t key_size);
 
-/* The same in a leaf: qs_leaf_find(). */
+/* The same in a leaf: the entry of exactly this key; false: there is none. */
 bool qs_leaf_tie(const struct page *page, enum key_order order, unsigned low, const uint8_t *key,
                  size_t key_size, struct entry *entry);
 
@@ -48,7 +48,7 @@ ALWAYS_INLINE pageid_t inner_child(const struct page *page, unsigned i)
     return load32(page_bytes(page) + pid_offset(page, i));
 }
 
-/* qs_leaf_find(). The prefix needs no check, and keys no order, where only what is equal counts. */
+/* The entry of exactly this key; false, *entry undefined: there is none. The prefix needs no check, and keys no order, where only what is equal counts. */
 ALWAYS_INLINE bool leaf_find(const struct page *page, enum key_order order, const uint8_t *key,
                              size_t key_size, struct entry *entry)
 {

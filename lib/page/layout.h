@@ -1,7 +1,7 @@
 /* layout.h - where things lie in a tree page, and the edits that leaves and inner pages share.
  *
- * Internal to this folder, and to who takes find.h. Everything is loaded and stored bytewise (load16() and friends): the
- * arrays move over each other as `count` changes, which typed pointers are not allowed to see.
+ * Internal to this folder, and to who takes find.h. Everything is loaded and stored bytewise (load16() and
+ * friends): the arrays move over each other as `count` changes, which typed pointers are not allowed to see.
  */
 #ifndef QS_PAGE_LAYOUT_H
 #define QS_PAGE_LAYOUT_H

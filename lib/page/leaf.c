@@ -98,16 +98,6 @@ bool qs_leaf_tie(const struct page *page, enum key_order order, unsigned low, co
     return found;
 }
 
-bool qs_leaf_find(const struct page *page, enum key_order order, const void *key, size_t key_size,
-                  struct entry *entry)
-{
-    if (__builtin_expect(order == ORDER_BYTES, 1))
-        return leaf_find(page, ORDER_BYTES, key, key_size, entry);
-    if (order == ORDER_INTEGER)
-        return leaf_find(page, ORDER_INTEGER, key, key_size, entry);
-    return leaf_find(page, ORDER_REVERSE, key, key_size, entry);
-}
-
 /* Writes the value, the padding and the words before the key. */
 static void write_value(uint8_t *record, const struct entry *entry)
 {

@@ -72,10 +72,6 @@ void qs_page_copy(struct page *to, size_t size, const struct page *from);
 unsigned qs_leaf_search(const struct page *page, enum key_order order, const void *key,
                         size_t key_size, bool *found);
 
-/* The entry of exactly this key; false, *entry undefined, when there is none. */
-bool qs_leaf_find(const struct page *page, enum key_order order, const void *key, size_t key_size,
-                  struct entry *entry);
-
 /* Entry `i` (< count). */
 static inline void qs_leaf_entry(const struct page *page, unsigned i, struct entry *entry)
 {

@@ -80,8 +80,8 @@ void qs_reader_release(struct lockfile *lockfile, struct reader *reader);
  * high-water mark goes back as well. */
 void qs_reader_return(struct lockfile *lockfile, struct reader *reader);
 
-/* Publishes what the reader uses (`checkpoint` perhaps with READER_AND_BEFORE); seq_cst, so that after it a re-read of the positions (seq_cst
- * loads) decides whether a reclaimer has seen it (engine rule 5). */
+/* Publishes what the reader uses (`checkpoint` perhaps with READER_AND_BEFORE); seq_cst, so that after it a
+ * re-read of the positions (seq_cst loads) decides whether a reclaimer has seen it (engine rule 5). */
 void qs_reader_publish(struct reader *reader, uint64_t checkpoint, txnid_t snapshot);
 /* The reader needs the versions that transaction `below` sees as well, until it publishes or clears. seq_cst, as
  * above: who unlinks versions without having seen it has raised what the caller looks at next. */

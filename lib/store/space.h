@@ -32,8 +32,7 @@ struct space {
     size_t chain_count;
     size_t chain_capacity;
     uint64_t chain_born; /* checkpoint that wrote the chain */
-    bool
-        denied; /* the system had no blocks for a page that was allocated, since who reads this did last */
+    bool denied; /* there were no blocks for a page that was allocated; who reads it clears it */
 
     /* what qs_space_rollback() goes back to */
     size_t wait_mark;         /* wait_count at begin */

@@ -2,6 +2,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* qsort_r() */
 #endif
+#include "page/find.h"
 #include "page/model.h"
 
 #include <criterion/criterion.h>
@@ -26,7 +27,7 @@ static void exercise_leaf(struct random_state *random, struct page *page,
         unsigned size = key_random(random, style, key);
         unsigned i = qs_leaf_search(page, style->order, key, size, &found);
         cr_assert_leq(i, page->count);
-        if (qs_leaf_find(page, style->order, key, size, &entry))
+        if (leaf_find(page, style->order, key, size, &entry))
             read_all(entry.value, entry.value_size);
         entry = (struct entry){key, scratch, (uint16_t)size, (uint16_t)random_below(random, 40), 0};
         if (!found)
