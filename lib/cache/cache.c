@@ -136,10 +136,12 @@ static void link_version(struct cache *cache, struct placement *place, struct ma
                          struct version *fresh, struct stamp stamp, struct live live)
 {
     struct version *head = atomic_load_explicit(&entry->head, memory_order_relaxed);
-    if (head == NULL)
+    if (head == NULL) {
         head = place->bottom;
-    else
+        qs_map_close_clean(&cache->map, place->pid);
+    } else {
         shorten(cache, head, live);
+    }
     fresh->txn = stamp.txn;
     fresh->checkpoint = stamp.checkpoint;
     atomic_store_explicit(&fresh->older, head, memory_order_relaxed);
@@ -253,6 +255,7 @@ static bool collapse(struct cache *cache, pageid_t pid, struct stamp oldest, str
         return false;
     /* release: the base word it uncovers was stored before (publish_one) */
     atomic_store_explicit(&entry->head, NULL, memory_order_release);
+    qs_map_open_clean(&cache->map, pid, atomic_load_explicit(&entry->base, memory_order_relaxed));
     qs_retire_add(&cache->retire, head);
     return true;
 }

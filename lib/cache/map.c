@@ -30,14 +30,12 @@ int qs_map_open(struct map *map, struct store *store, const struct array_root *r
     map->runs = calloc(MAP_RUN_CHUNKS, sizeof *map->runs);
     map->run_end = 0;
     map->before = NULL;
-    map->block = NULL;
     if (map->table == NULL || map->runs == NULL) {
         free(map->table);
         free((void *)map->runs);
         map->table = NULL;
         return ENOMEM;
     }
-    map->block = map->table->block;
     atomic_init(&map->table->users, 1);
     if (before != NULL) {
         map->before = before->table;
@@ -75,7 +73,6 @@ void qs_map_close(struct map *map)
     drop_table(map->table);
     drop_table(map->before);
     map->table = map->before = NULL;
-    map->block = NULL;
     uint32_t run_end = atomic_load_explicit(&map->run_end, memory_order_relaxed);
     for (size_t i = 0; i < run_end; i++) {
         _Atomic uint64_t *bits = atomic_load_explicit(&map->runs[i], memory_order_relaxed);
@@ -87,7 +84,7 @@ void qs_map_close(struct map *map)
 
 static struct map_block *need_block(struct map *map, pageid_t pid)
 {
-    _Atomic(struct map_block *) *slot = &map->block[pid >> MAP_BLOCK_SHIFT];
+    _Atomic(struct map_block *) *slot = &map->table->block[pid >> MAP_BLOCK_SHIFT];
     struct map_block *found = atomic_load_explicit(slot, memory_order_acquire);
     if (found != NULL)
         return found;
@@ -106,7 +103,7 @@ static struct map_block *need_block(struct map *map, pageid_t pid)
 int qs_map_chunk(struct map *map, pageid_t pid, struct map_entry **entry)
 {
     struct map_block *block = need_block(map, pid);
-    struct map_entry *chunk = calloc(MAP_CHUNK_ENTRIES, sizeof *chunk), *expected = NULL;
+    struct map_chunk *chunk = calloc(1, sizeof *chunk), *expected = NULL;
     /* First, so that qs_map_close() looks at a block without chunks, too. */
     raise(&map->table->chunk_end, (pid >> MAP_CHUNK_SHIFT) + 1);
     if (block == NULL || chunk == NULL) {
@@ -120,24 +117,53 @@ int qs_map_chunk(struct map *map, pageid_t pid, struct map_entry **entry)
         free(chunk);
         chunk = expected;
     }
-    *entry = &chunk[pid & (MAP_CHUNK_ENTRIES - 1)];
+    *entry = &chunk->entry[qs_map_index(pid)];
     return 0;
+}
+
+static _Atomic uint32_t *clean_of(const struct map *map, pageid_t pid)
+{
+    return &qs_map_chunk_of(map->table, pid)->clean[qs_map_index(pid)];
+}
+
+/* CLEAN_CLOSED where the page number is too large: the entry has room for it. */
+static uint32_t clean_of_word(uint64_t word)
+{
+    uint64_t pgno = word & MAP_WORD_PGNO;
+    bool fits = (word & MAP_WORD_FREE) == 0 && pgno <= UINT32_MAX - CLEAN_FIRST;
+    return fits ? CLEAN_FIRST + (uint32_t)pgno : CLEAN_CLOSED;
+}
+
+void qs_map_found_clean(const struct map *map, pageid_t pid, uint64_t word)
+{
+    uint32_t unknown = CLEAN_UNKNOWN;
+    /* relaxed: the page it names lies in the file, as that of a base word */
+    atomic_compare_exchange_strong_explicit(clean_of(map, pid), &unknown, clean_of_word(word),
+                                            memory_order_relaxed, memory_order_relaxed);
+}
+
+void qs_map_close_clean(const struct map *map, pageid_t pid)
+{
+    /* relaxed: who sees what is linked next has seen a transaction or a checkpoint become visible that is published
+     * behind it (release), and so sees this too; to others it does not matter */
+    atomic_store_explicit(clean_of(map, pid), CLEAN_CLOSED, memory_order_relaxed);
+}
+
+void qs_map_open_clean(const struct map *map, pageid_t pid, uint64_t word)
+{
+    /* release: as for a head taken away (cache.c) */
+    atomic_store_explicit(clean_of(map, pid), clean_of_word(word), memory_order_release);
 }
 
 /* M4, M5: whether the page that `word` names is good for what the map before knows of it. */
 static bool known_good(const struct map_table *before, pageid_t pid, uint64_t word)
 {
-    struct map_block *block =
-        atomic_load_explicit(&before->block[pid >> MAP_BLOCK_SHIFT], memory_order_acquire);
-    if (block == NULL || (word & MAP_WORD_FREE) != 0)
-        return false;
-    struct map_entry *chunk = atomic_load_explicit(
-        &block->chunk[pid >> MAP_CHUNK_SHIFT & (MAP_BLOCK_CHUNKS - 1)], memory_order_acquire);
-    if (chunk == NULL)
+    const struct map_chunk *chunk = qs_map_chunk_of(before, pid);
+    if (chunk == NULL || (word & MAP_WORD_FREE) != 0)
         return false;
     /* relaxed: a word guards nothing but itself */
     uint64_t was =
-        atomic_load_explicit(&chunk[pid & (MAP_CHUNK_ENTRIES - 1)].base, memory_order_relaxed);
+        atomic_load_explicit(&chunk->entry[qs_map_index(pid)].base, memory_order_relaxed);
     return was != 0 && was != word; /* the same, verified; or another page */
 }
 
@@ -160,6 +186,8 @@ static int fill_entries(struct map *map, pageid_t pid, uint64_t leaf, const uint
         /* relaxed: the word guards nothing but itself; the page it names lies in the file (M1) */
         atomic_compare_exchange_strong_explicit(&entry->base, &expected, word, memory_order_relaxed,
                                                 memory_order_relaxed);
+        if ((word & MAP_WORD_VERIFIED) != 0)
+            qs_map_found_clean(map, neighbour, word);
     }
     return rc;
 }

@@ -30,6 +30,7 @@ static int verify(const struct view *view, pageid_t pid, struct map_entry *entry
     /* relaxed: the bit only says that bytes which never change are good; a lost race repeats it */
     atomic_compare_exchange_strong_explicit(&entry->base, &word, word | MAP_WORD_VERIFIED,
                                             memory_order_relaxed, memory_order_relaxed);
+    qs_map_found_clean(view->map, pid, word);
     return 0;
 }
 
@@ -152,17 +153,15 @@ static void prefetch_chain(const struct view *view, struct map_entry *entry)
 
 void qs_view_prefetch(const struct view *view, pageid_t pid)
 {
-    struct map_entry *entry;
-    if (qs_map_entry(view->map, pid, &entry) != 0)
+    struct map_chunk *chunk = qs_map_chunk_of(view->map->table, pid);
+    if (chunk == NULL)
         return;
     /* relaxed: nothing is read, and a wrong guess costs only time */
-    if (atomic_load_explicit(&entry->head, memory_order_relaxed) != NULL) {
-        prefetch_chain(view, entry);
-        return;
-    }
-    uint64_t word = atomic_load_explicit(&entry->base, memory_order_relaxed);
-    if ((word & MAP_WORD_VERIFIED) != 0)
-        prefetch_bytes(file_page(view, word & MAP_WORD_PGNO), QS_PAGE_BYTES);
+    uint32_t clean = atomic_load_explicit(&chunk->clean[qs_map_index(pid)], memory_order_relaxed);
+    if (clean >= CLEAN_FIRST)
+        prefetch_bytes(view->file + qs_clean_offset(clean), QS_PAGE_BYTES);
+    else if (clean == CLEAN_CLOSED)
+        prefetch_chain(view, &chunk->entry[qs_map_index(pid)]);
 }
 
 int qs_view_committed(const struct view *view, pageid_t pid, struct version **head, pgno_t *base)

@@ -28,6 +28,12 @@ struct image {
     const struct page *delta; /* entries that take precedence over the base's, or NULL */
 };
 
+/* Bytes from the file's beginning to the page that `clean`, at least CLEAN_FIRST, stands for. */
+static inline size_t qs_clean_offset(uint32_t clean)
+{
+    return (size_t)(clean - CLEAN_FIRST) << QS_PAGE_SHIFT;
+}
+
 /* Slow path of qs_view_image(). */
 int qs_view_resolve(const struct view *view, pageid_t pid, struct image *image);
 
@@ -38,26 +44,21 @@ bool qs_view_chain(const struct view *view, struct map_entry *entry, struct imag
  * QS_E_CORRUPTED or QS_E_PAGE_NOTFOUND. */
 static inline int qs_view_image(const struct view *view, pageid_t pid, struct image *image)
 {
-    struct map_entry *entry = NULL;
+    struct map_chunk *chunk = NULL;
     if (__builtin_expect(view->own == NULL, 1))
-        entry = qs_map_find(view->map, pid);
-    if (__builtin_expect(entry != NULL, 1)) {
-        /* acquire twice, in this order: M2. The common case: no version, a page seen before. The first look at
-         * head is needed as well: it may be taken away when the base says the same. */
-        const struct version *head = atomic_load_explicit(&entry->head, memory_order_acquire);
-        uint64_t word = atomic_load_explicit(&entry->base, memory_order_acquire);
+        chunk = qs_map_chunk_of(view->map->table, pid);
+    if (__builtin_expect(chunk != NULL, 1)) {
+        unsigned i = qs_map_index(pid);
+        /* acquire: pairs with the release in qs_map_open_clean(). The common case: no version, a page seen before. */
+        uint32_t clean = atomic_load_explicit(&chunk->clean[i], memory_order_acquire);
         int rc;
-        if (__builtin_expect(head != NULL, 0)) {
-            if (qs_view_chain(view, entry, image, &rc))
-                return rc;
-        } else if (__builtin_expect((word & MAP_WORD_VERIFIED) != 0, 1) &&
-                   __builtin_expect(
-                       atomic_load_explicit(&entry->head, memory_order_relaxed) == NULL, 1)) {
-            image->base =
-                (const struct page *)(view->file + ((word & MAP_WORD_PGNO) << QS_PAGE_SHIFT));
+        if (__builtin_expect(clean >= CLEAN_FIRST, 1)) {
+            image->base = (const struct page *)(view->file + qs_clean_offset(clean));
             image->delta = NULL;
             return 0;
         }
+        if (clean == CLEAN_CLOSED && qs_view_chain(view, &chunk->entry[i], image, &rc))
+            return rc;
     }
     return qs_view_resolve(view, pid, image);
 }
@@ -66,17 +67,20 @@ static inline int qs_view_image(const struct view *view, pageid_t pid, struct im
  * the page, where it was seen before. */
 static inline void qs_view_prefetch_entry(const struct view *view, pageid_t pid)
 {
-    struct map_entry *entry;
+    struct map_chunk *chunk = qs_map_chunk_of(view->map->table, pid);
     __asm__ volatile(""); /* as in qs_page_prefetch() */
-    if (qs_map_entry(view->map, pid, &entry) == 0)
-        __builtin_prefetch(entry);
+    if (chunk != NULL)
+        __builtin_prefetch(&chunk->clean[qs_map_index(pid)]);
 }
 static inline void qs_view_prefetch_head(const struct view *view, pageid_t pid)
 {
-    struct map_entry *entry;
+    struct map_chunk *chunk = qs_map_chunk_of(view->map->table, pid);
     __asm__ volatile("");
-    if (qs_map_entry(view->map, pid, &entry) == 0) /* relaxed: nobody follows it */
-        __builtin_prefetch(atomic_load_explicit(&entry->head, memory_order_relaxed));
+    /* relaxed, twice: nobody follows them */
+    if (chunk != NULL && atomic_load_explicit(&chunk->clean[qs_map_index(pid)],
+                                              memory_order_relaxed) == CLEAN_CLOSED)
+        __builtin_prefetch(
+            atomic_load_explicit(&chunk->entry[qs_map_index(pid)].head, memory_order_relaxed));
 }
 void qs_view_prefetch(const struct view *view, pageid_t pid);
 

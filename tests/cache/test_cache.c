@@ -85,6 +85,16 @@ static void commit(struct world *world)
     qs_retire_run(&world->cache.retire, txn, since == 0 ? UINT64_MAX : txn - since);
 }
 
+/* Who took a base word long ago has found only now that the page is good. */
+static void verify_late(struct world *world)
+{
+    pageid_t pid = 1 + (pageid_t)(scratch_random(&world->random) % PAGES);
+    txnid_t then = scratch_random(&world->random) % (world->visible + 1);
+    uint64_t word = world->word[then][pid];
+    if (word != 0 && (word & MAP_WORD_FREE) == 0)
+        qs_map_found_clean(&world->cache.map, pid, word);
+}
+
 static void readers_come_and_go(struct world *world)
 {
     uint64_t kind = scratch_random(&world->random) % 6;
@@ -106,6 +116,7 @@ Test(cache, every_snapshot_keeps_what_it_saw)
     for (unsigned step = 0; step < TXNS; step++) {
         commit(&world);
         readers_come_and_go(&world);
+        verify_late(&world);
         check_snapshot(&world, world.visible);
         for (size_t i = 0; i < world.live_count; i++)
             check_snapshot(&world, world.live[i]);

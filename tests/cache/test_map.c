@@ -80,6 +80,11 @@ static void forget(struct map *map, pageid_t pid)
     atomic_store(&entry->base, 0);
 }
 
+static uint32_t clean_of(const struct map *map, pageid_t pid)
+{
+    return atomic_load(&qs_map_chunk_of(map->table, pid)->clean[qs_map_index(pid)]);
+}
+
 static uint64_t base_of(struct map *map, pageid_t pid)
 {
     uint64_t word;
@@ -126,8 +131,38 @@ Test(map, knows_pages_by_the_checkpoint_before)
     for (pageid_t pid = STAYS_VERIFIED; pid < IS_UNKNOWN; pid++)
         cr_assert(base_of(&map, pid) == expected[pid], "page id %u: %llx", pid,
                   (unsigned long long)base_of(&map, pid));
+    cr_assert(clean_of(&map, STAYS_VERIFIED) == CLEAN_FIRST + 40);
+    cr_assert(clean_of(&map, STAYS_UNVERIFIED) == CLEAN_UNKNOWN);
+    cr_assert(clean_of(&map, IS_FREED) == CLEAN_UNKNOWN);
     uint64_t none;
     cr_assert(qs_map_base(&map, IS_UNKNOWN, &none) == QS_E_PAGE_NOTFOUND);
+    qs_map_close(&map);
+    qs_store_close(arrays.store);
+}
+
+Test(map, clean_pages_are_told_of_in_four_bytes)
+{
+    static const uint64_t word[IDS] = {[MOVES] = 42};
+    struct meta meta;
+    struct arrays arrays = {.store = scratch_store_open(&meta, MAP_PAGES), .next_pgno = FIRST_NODE};
+    struct array_root root = write_array(&arrays, word, 2);
+    struct map map;
+    cr_assert(qs_map_open(&map, arrays.store, &root, NULL) == 0);
+    cr_assert(base_of(&map, MOVES) == 42);
+    cr_assert(clean_of(&map, MOVES) == CLEAN_UNKNOWN, "not verified");
+    qs_map_found_clean(&map, MOVES, 42);
+    cr_assert(clean_of(&map, MOVES) == CLEAN_FIRST + 42);
+    qs_map_close_clean(&map, MOVES);
+    qs_map_found_clean(&map, MOVES, 42);
+    cr_assert(clean_of(&map, MOVES) == CLEAN_CLOSED, "only the writer opens it");
+    qs_map_open_clean(&map, MOVES, 43 | MAP_WORD_VERIFIED);
+    cr_assert(clean_of(&map, MOVES) == CLEAN_FIRST + 43);
+    qs_map_open_clean(&map, MOVES, MAP_WORD_FREE | 7);
+    cr_assert(clean_of(&map, MOVES) == CLEAN_CLOSED);
+    qs_map_open_clean(&map, MOVES, UINT32_MAX - CLEAN_FIRST);
+    cr_assert(clean_of(&map, MOVES) == UINT32_MAX);
+    qs_map_open_clean(&map, MOVES, UINT32_MAX - CLEAN_FIRST + 1ull);
+    cr_assert(clean_of(&map, MOVES) == CLEAN_CLOSED, "too large: the entry tells");
     qs_map_close(&map);
     qs_store_close(arrays.store);
 }
