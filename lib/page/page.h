@@ -42,16 +42,17 @@ static inline enum key_order qs_page_key_order(const struct page *page)
 void qs_page_init(struct page *page, enum page_kind kind, unsigned level, size_t size);
 
 /* Asks for the lines a search in a leaf of usual size will want (header, look-ahead, offsets), all at
- * once instead of one after the other. */
+ * once instead of one after the other. They are asked for as what is used once: where there are many leaves, they
+ * would drive inner pages and the mapping table out of the larger caches, which are of use to each get. */
 static inline void qs_page_prefetch(const struct page *page)
 {
     const char *line = (const char *)page;
     __asm__ volatile(""); /* or gcc takes the call for one without effect, and drops it */
-    __builtin_prefetch(line);
-    __builtin_prefetch(line + 64);
-    __builtin_prefetch(line + 128);
-    __builtin_prefetch(line + 192);
-    __builtin_prefetch(line + 256);
+    __builtin_prefetch(line, 0, 0);
+    __builtin_prefetch(line + 64, 0, 0);
+    __builtin_prefetch(line + 128, 0, 0);
+    __builtin_prefetch(line + 192, 0, 0);
+    __builtin_prefetch(line + 256, 0, 0);
 }
 
 /* Bytes an entry (a separator) takes in a page: record, padding, look-ahead, offset, pid. */

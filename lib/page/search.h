@@ -166,7 +166,16 @@ ALWAYS_INLINE unsigned search_window(const uint8_t *la, unsigned count, uint32_t
     return first + (unsigned)__builtin_ctz(~bits);
 }
 
-ALWAYS_INLINE unsigned search_below(const uint8_t *la, unsigned count, uint32_t target)
+/* Asks for the part of an array beside la[], of numbers as large, that goes with a window. */
+ALWAYS_INLINE void prefetch_window(const uint8_t *beside)
+{
+    for (unsigned i = 0; i <= SEARCH_WINDOW; i += SEARCH_BLOCK)
+        __builtin_prefetch(beside + 4 * (size_t)i);
+}
+
+/* search_below(); in the array `beside`, if it is not NULL, the answer is looked up next. */
+ALWAYS_INLINE unsigned search_below_beside(const uint8_t *la, unsigned count, uint32_t target,
+                                           const uint8_t *beside)
 {
     unsigned base = 0, left = count;
 
@@ -182,13 +191,22 @@ ALWAYS_INLINE unsigned search_below(const uint8_t *la, unsigned count, uint32_t 
     base += SEARCH_WINDOW * blocks_below(la + 4 * (size_t)base, left, SEARCH_WINDOW, target);
     /* A full window, part of which may be known to be below: its size is a constant. */
     base = lesser(base, count - SEARCH_WINDOW);
+    if (beside != NULL)
+        prefetch_window(beside + 4 * (size_t)base);
     return base + search_window(la + 4 * (size_t)base, SEARCH_WINDOW, target);
 }
 #else
-ALWAYS_INLINE unsigned search_below(const uint8_t *la, unsigned count, uint32_t target)
+ALWAYS_INLINE unsigned search_below_beside(const uint8_t *la, unsigned count, uint32_t target,
+                                           const uint8_t *beside)
 {
+    (void)beside;
     return search_below_portable(la, count, target);
 }
 #endif
+
+ALWAYS_INLINE unsigned search_below(const uint8_t *la, unsigned count, uint32_t target)
+{
+    return search_below_beside(la, count, target, NULL);
+}
 
 #endif
