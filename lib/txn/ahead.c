@@ -62,7 +62,7 @@ void qs_ahead_prefetch(const struct ahead *a, struct ahead_key *key)
     struct ahead_table *table = atomic_load_explicit(&a->table, memory_order_acquire);
     key->hash = hash_of(key);
     if (table != NULL)
-        __builtin_prefetch(&table->slot[key->hash & table->mask]);
+        __builtin_prefetch((const void *)&table->slot[key->hash & table->mask], 0, 0);
 }
 
 const struct log_op *qs_ahead_find(const struct ahead *a, const struct ahead_key *key, txnid_t from,

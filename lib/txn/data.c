@@ -41,17 +41,16 @@ static int value_of_op(const struct view *view, const struct log_op *op, struct 
 static int get_behind(struct qs_txn *txn, const struct qs_tree *tree, const struct qs_val *key,
                       struct qs_val *value, bool *done)
 {
-    const struct tree_record *record;
-    const struct tree_order *order;
+    const struct tree_version *version = qs_txn_behind(txn, tree);
     const struct view *view = &txn->view;
+    struct ahead_key ahead_key = {key->data, key->size, tree->index, 0};
     struct entry entry;
     *done = false;
-    if (has_program(tree) || qs_txn_kind(txn, tree, &record, &order) != 0 || txn->ahead == NULL ||
-        (record->flags & QS_DUPSORT) != 0)
+    if (version == NULL || (version->record.flags & QS_DUPSORT) != 0 || has_program(tree))
         return 0;
-    struct ahead_key ahead_key = {key->data, key->size, tree->index, 0};
     qs_ahead_prefetch(txn->ahead, &ahead_key);
-    int rc = qs_tree_get(view, record, &order->keys, key->data, key->size, &entry);
+    int rc =
+        qs_tree_get(view, &version->record, &version->order.keys, key->data, key->size, &entry);
     if (rc == 0 && (entry.flags & ENTRY_TREE) != 0)
         return 0; /* changes in that tree have changed it */
     *done = true;

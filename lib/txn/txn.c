@@ -16,7 +16,7 @@ void qs_txn_init_read(struct qs_txn *txn, struct replica *replica, struct names 
     txn->id = snapshot;
     txn->checkpoint = state->checkpoint;
     txn->ahead = NULL;
-    txn->known = NULL;
+    txn->known = txn->known_behind = NULL;
     txn->status = TXN_READY;
     txn->view = (struct view){.map = &replica->cache.map,
                               .file = qs_store_map(replica->store)->base,
@@ -168,13 +168,24 @@ int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct t
     return 0;
 }
 
+const struct tree_version *qs_txn_behind(struct qs_txn *txn, const struct qs_tree *tree)
+{
+    const struct tree_version *version = txn->known_behind;
+    if (version != NULL && version->index == tree->index)
+        return version;
+    /* Flags change, and trees come and go, by operations that only a replay understands. */
+    if (qs_ahead_is_opaque(txn->ahead, txn->view.snapshot) ||
+        qs_replica_tree(txn->replica, &txn->view, tree, &version) != 0)
+        return NULL;
+    txn->known_behind = version;
+    return version;
+}
+
 int qs_txn_kind(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
                 const struct tree_order **order)
 {
-    const struct tree_version *version;
-    /* Flags change, and trees come and go, by operations that only a replay understands. */
-    if (txn->ahead == NULL || qs_ahead_is_opaque(txn->ahead, txn->view.snapshot) ||
-        qs_replica_tree(txn->replica, &txn->view, tree, &version) != 0)
+    const struct tree_version *version = txn->ahead != NULL ? qs_txn_behind(txn, tree) : NULL;
+    if (version == NULL)
         return qs_txn_record(txn, tree, record, order);
     *record = &version->record;
     *order = &version->order;

@@ -36,6 +36,7 @@ struct qs_txn {
     uint64_t log_limit; /* read: position up to which the log has the snapshot */
     const struct tree_version *known; /* read: of the tree asked for last, as `view` has it and
                                          keeps it (C1); NULL unless READY and not behind */
+    const struct tree_version *known_behind; /* read: the same, while `ahead` tells the rest */
     enum txn_status status;
     struct txn_tree **tree;     /* write: by tree index, NULL while not touched */
     size_t tree_count;          /* entries in `tree` */
@@ -90,7 +91,11 @@ int qs_txn_tree_slot(struct qs_txn *txn, const struct qs_tree *tree, struct txn_
 int qs_txn_record(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
                   const struct tree_order **order);
 
-/* The same where only flags and order are asked for: the rest may be older than the snapshot. */
+/* In a transaction that has `ahead`: the tree as the older view has it, the same throughout; NULL: more than records has
+ * changed since. */
+const struct tree_version *qs_txn_behind(struct qs_txn *txn, const struct qs_tree *tree);
+
+/* As qs_txn_record() where only flags and order are asked for: the rest may be older than the snapshot. */
 int qs_txn_kind(struct qs_txn *txn, const struct qs_tree *tree, const struct tree_record **record,
                 const struct tree_order **order);
 
