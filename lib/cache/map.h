@@ -66,11 +66,11 @@ struct map_table {
 };
 
 struct map {
-    struct store *store;                /* the file */
-    struct version_pool versions;       /* memory of the heads and what is below them */
-    struct array_root root;             /* the newest map array (writer) */
-    bool behind;             /* entries may say something older than that (writer) */
-    struct map_table *table; /* the entries */
+    struct store *store;          /* the file */
+    struct version_pool versions; /* memory of the heads and what is below them */
+    struct array_root root;       /* the newest map array (writer) */
+    bool behind;                  /* entries may say something older than that (writer) */
+    struct map_table *table;      /* the entries */
     struct map_table *before; /* those of the checkpoint before, whose heads are no more; or NULL */
     _Atomic(_Atomic uint64_t *) *runs; /* bit a file page: the large value that starts there was
                                            verified; in chunks, MAP_RUN_CHUNKS pointers */

@@ -37,8 +37,8 @@ ALWAYS_INLINE unsigned inner_search(const struct page *page, enum key_order orde
     if (page->prefix > page->fence && qs_inner_outside(page, order, key, key_size, &child))
         return child;
     uint32_t target = key_lookahead(order, key, key_size, page->prefix);
-    unsigned i = 1 + search_below_beside(la + 4, count - 1, target,
-                                         page_bytes(page) + pid_offset(page, 1));
+    unsigned i =
+        1 + search_below_beside(la + 4, count - 1, target, page_bytes(page) + pid_offset(page, 1));
     if (i == count || la_get(page, i) != target)
         return i - 1;
     return qs_inner_ties(page, order, i, key, key_size);
