@@ -24,6 +24,7 @@ readers holds               CHECKPOINTS=3 SNAPSHOTS=1 TXNS=1 BUFFERED
 inside  holds               VISITS=1
 inside  holds               VISITS=1 FENCED
 behind  holds               READERS=1
+clean   holds               READS=1
 linking holds
 log     holds               NO_SYNCER
 log     holds               COMMITTERS=2
@@ -40,6 +41,8 @@ inside  holds
 inside  holds               FENCED
 behind  holds               READERS=2 TXNS=2
 behind  holds               READERS=1 TXNS=6
+clean   holds
+clean   holds               READS=3 TXNS=4
 linking holds               COMMITS=5 CHECKPOINTS=2
 linking holds               READERS=2 TXNS=1
 linking ends
@@ -70,6 +73,12 @@ behind  assertion_violated  READERS=1 BELOW_UNSEEN
 behind  assertion_violated  READERS=1 NEWEST_VISIBLE
 behind  assertion_violated  READERS=1 LATE_BELOW
 behind  assertion_violated  READERS=1 CLEARED
+clean   assertion_violated  TAKEN_CLEAN
+clean   assertion_violated  NO_CLOSE
+clean   assertion_violated  CLOSE_LATE
+clean   assertion_violated  FOUND_STORES
+clean   assertion_violated  OPEN_EARLY
+clean   assertion_violated  NO_SECOND_LOOK
 linking assertion_violated  ONE_NUMBER
 linking assertion_violated  UNBOUNDED
 linking assertion_violated  NEWEST_SEEN
