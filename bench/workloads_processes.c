@@ -28,7 +28,7 @@ struct together {
 };
 
 /* A process's work until the deadline: how many things it did. */
-typedef uint64_t (*work)(struct run *run, uint64_t seed);
+typedef uint64_t work_function(struct run *run, uint64_t seed);
 
 static uint64_t write_records(struct run *run, uint64_t seed)
 {
@@ -70,7 +70,8 @@ static void read_back(struct run *run, uint64_t seed, uint64_t puts)
     run->api.txn_abort(txn);
 }
 
-static pid_t start_process(struct run *run, struct together *together, unsigned number, work work)
+static pid_t start_process(struct run *run, struct together *together, unsigned number,
+                           work_function *work)
 {
     uint64_t seed = run->seed + 1000 * number;
     pid_t child = fork();

@@ -91,7 +91,7 @@ static void numbers(struct context *now)
             must(now, "drop", now->api->drop(txn, dbi, 0));
             break;
         case 1:
-            empty = open_dbi(now, txn, "empty", MDB_CREATE);
+            open_dbi(now, txn, "empty", MDB_CREATE);
             break;
         case 2:
             empty = open_dbi(now, txn, "empty", 0);

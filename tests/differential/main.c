@@ -9,6 +9,7 @@
 #include "pair.h"
 #include "shrink.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
@@ -221,6 +222,7 @@ static const struct generator *pick_generator(const struct options *options, uin
     for (; generator->name != NULL; generator++) {
         count += generator->is_default;
     }
+    assert(count > 0);
     count = (unsigned)(seed % count);
     for (generator = generators; !generator->is_default || count > 0; generator++) {
         count -= generator->is_default;

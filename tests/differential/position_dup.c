@@ -279,10 +279,9 @@ void position_dup_after_put(struct pair *pair, const struct call *call, const st
 
     cursor->end_stale = true;
     cursor->end_mark = cursor->end_mark || appends;
-    if (result->rc == 0) {
-        put_on(cursor, &call->key);
-    } else if (result->rc == MDB_KEYEXIST && !appends && !(call->flags & MDB_MULTIPLE) &&
-               cursor->position != POSITION_DELETED) {
+    if (result->rc == 0 ||
+        (result->rc == MDB_KEYEXIST && !appends && !(call->flags & MDB_MULTIPLE) &&
+         cursor->position != POSITION_DELETED)) {
         put_on(cursor, &call->key);
     } else if (result->rc == MDB_KEYEXIST || cursor->position == POSITION_DELETED) {
         cursor->position = POSITION_MURKY;

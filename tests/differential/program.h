@@ -98,7 +98,7 @@ struct step {
     uint8_t cursor;     /* slot */
     uint8_t db;         /* slot */
     uint8_t twist;      /* enum step_twist */
-    int8_t cursor_op;   /* MDB_cursor_op, also bad ones */
+    int16_t cursor_op;  /* MDB_cursor_op, also bad ones */
     uint16_t key;       /* index in the key table */
     uint32_t flags;     /* of the call */
     uint32_t data_at;   /* offset in the pool */

@@ -113,7 +113,8 @@ int world_copy(struct world *world, const struct program *program, const char *d
         return world->api->env_copy2(world->env, path, flags);
     }
     if (!(program->env_flags & MDB_NOSUBDIR)) {
-        strcat(path, "/data.mdb");
+        size_t used = strlen(path);
+        snprintf(path + used, sizeof path - used, "/data.mdb");
     }
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
     rc = fd < 0 ? -1 : world->api->env_copyfd2(world->env, fd, flags & MDB_CP_COMPACT);

@@ -21,7 +21,7 @@ static const char *const wrong_txn_texts[] = {WRONG_TXN_CALLS(TEXT)};
 static const char *const question_texts[] = {QUESTIONS(TEXT)};
 static const char *const cursor_texts[] = {CURSOR_QUESTIONS(TEXT)};
 
-#define COUNT(list) ((int)(sizeof list / sizeof list[0]))
+#define COUNT(list) ((int)(sizeof(list) / sizeof((list)[0])))
 
 static uint64_t call_wrong(const struct world *world, MDB_dbi dbi, MDB_val key, MDB_val *data,
                            int wanted)

@@ -208,10 +208,9 @@ static void phase(const char *name, struct timespec *since)
 
 int main(void)
 {
-    static const char base_memory[] = "/dev/shm/qs-helix-XXXXXX";
-    static const char base_disk[] = "/tmp/qs-helix-XXXXXX";
     const char *torture = getenv("QS_TORTURE");
-    bool valgrind = getenv("QS_VALGRIND") != NULL && getenv("QS_VALGRIND")[0] != '\0';
+    const char *valgrind_set = getenv("QS_VALGRIND");
+    bool valgrind = valgrind_set != NULL && valgrind_set[0] != '\0';
     unsigned operations = valgrind                                       ? 150
                           : torture != NULL && strcmp(torture, "1") == 0 ? 20000
                                                                          : 1500;
@@ -219,7 +218,8 @@ int main(void)
     struct helix helix;
     struct timespec since;
 
-    strcpy(directory, access("/dev/shm", W_OK) == 0 ? base_memory : base_disk);
+    snprintf(directory, sizeof directory, "%s/qs-helix-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     EXPECT(mkdtemp(directory) != NULL);
     printf("environment: %s\n", directory);
     fflush(stdout);

@@ -313,7 +313,8 @@ void helix_drop_user(const struct helix *helix, MDB_txn *txn, unsigned user)
 
 void helix_load(const struct helix *helix)
 {
-    struct random random = {getenv("QS_SEED") == NULL ? 1 : strtoull(getenv("QS_SEED"), NULL, 0)};
+    const char *seed = getenv("QS_SEED");
+    struct random random = {seed == NULL ? 1 : strtoull(seed, NULL, 0)};
     const unsigned edges = USERS * EDGES_PER_USER;
     MDB_txn *txn;
 

@@ -63,6 +63,7 @@ Test(key, properties)
         uint8_t a_buffer[QS_KEY_MAX], b_buffer[QS_KEY_MAX];
         unsigned a_size = key_random(&random, &style, a_buffer);
         unsigned b_size = key_random(&random, &style, b_buffer);
+        assert(a_size > 0 && b_size > 0);
         /* Of exactly their sizes, so that a sanitizer sees every byte too many. */
         uint8_t *a = malloc(a_size), *b = malloc(b_size);
         memcpy(a, a_buffer, a_size);

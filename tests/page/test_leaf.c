@@ -7,10 +7,10 @@
 #define ITEMS_MAX 700
 
 struct item {
-    uint8_t key[QS_KEY_MAX];         /* its first key_size bytes */
-    uint8_t value[ENTRY_INLINE_MAX]; /* its first value_size bytes */
     unsigned key_size;               /* bytes */
     unsigned value_size;             /* bytes */
+    uint8_t key[QS_KEY_MAX];         /* its first key_size bytes */
+    uint8_t value[ENTRY_INLINE_MAX]; /* its first value_size bytes */
     uint8_t flags;                   /* enum entry_flag */
 };
 

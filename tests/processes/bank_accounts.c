@@ -255,7 +255,7 @@ static int check_bank(struct bank *bank, MDB_txn *txn, unsigned number, int64_t 
                       uint64_t *digest)
 {
     MDB_dbi dbi = bank->accounts[number];
-    struct account account;
+    struct account account = {0};
     uint64_t entries = 0;
     MDB_cursor *cursor;
     MDB_val key, value;

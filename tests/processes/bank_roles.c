@@ -146,7 +146,7 @@ static int begin_after_acknowledged(struct worker *worker, MDB_txn **txn)
 static void *read_accounts(void *context)
 {
     struct worker *worker = context;
-    uint64_t first, second;
+    uint64_t first = 0, second = 0;
     MDB_txn *txn;
     int rc = 0;
 

@@ -108,7 +108,7 @@ static int obey(MDB_env *env, char order, MDB_txn **txn)
 
 static _Noreturn void be_guest(const struct guest *self)
 {
-    MDB_env *env;
+    MDB_env *env = NULL;
     MDB_txn *txn = NULL;
     char order;
     int answer;
