@@ -64,7 +64,7 @@ static inline int qs_view_image(const struct view *view, pageid_t pid, struct im
 }
 
 /* Ask for a page's map entry; then, that being here, for its newest version, if there is one; then for the bytes of
- * the page, where it was seen before. */
+ * the page, where it was seen before, for a scan in that direction. */
 static inline void qs_view_prefetch_entry(const struct view *view, pageid_t pid)
 {
     struct map_chunk *chunk = qs_map_chunk_of(view->map->table, pid);
@@ -82,7 +82,7 @@ static inline void qs_view_prefetch_head(const struct view *view, pageid_t pid)
         __builtin_prefetch(
             atomic_load_explicit(&chunk->entry[qs_map_index(pid)].head, memory_order_relaxed));
 }
-void qs_view_prefetch(const struct view *view, pageid_t pid);
+void qs_view_prefetch(const struct view *view, pageid_t pid, bool forward);
 
 /* The committed state of a page for a writer that is about to make its own version of it: the
  * newest published version (NULL: none) and, where there is none or it is clean, the file page that it is

@@ -69,7 +69,7 @@ static void prefetch_ahead(struct path *path, const struct view *view, bool forw
     unsigned count = step->page->count, last = forward ? count - 1u - step->index : step->index;
     unsigned one = forward ? 1 : -1u;
     if (last >= 1)
-        qs_view_prefetch(view, qs_inner_child(step->page, step->index + one));
+        qs_view_prefetch(view, qs_inner_child(step->page, step->index + one), forward);
     if (last >= 2)
         qs_view_prefetch_head(view, qs_inner_child(step->page, step->index + 2 * one));
     if (last >= 3)
