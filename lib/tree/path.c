@@ -14,9 +14,7 @@ int qs_path_page(const struct view *view, pageid_t pid, unsigned level, enum pag
     if (rc != 0)
         return rc;
     const struct page *page = image->base;
-    if (level == 0 && leaf_kind == PAGE_FIXED)
-        qs_fixed_prefetch(page);
-    else if (level == 0)
+    if (level == 0 && leaf_kind != PAGE_FIXED)
         qs_page_prefetch(page);
     return qs_path_fits(page, level, leaf_kind) ? 0 : QS_CORRUPT();
 }
@@ -42,7 +40,10 @@ static int go_down(struct path *path, const struct view *view, unsigned at, enum
         else
             path->leaf = child;
     }
-    return qs_path_page(view, path->leaf, 0, path->leaf_kind, &path->image);
+    int rc = qs_path_page(view, path->leaf, 0, path->leaf_kind, &path->image);
+    if (rc == 0 && goal == PATH_KEY && path->leaf_kind == PAGE_FIXED)
+        qs_fixed_prefetch(path->image.base);
+    return rc;
 }
 
 int qs_path_find(struct path *path, const struct view *view, const struct tree_record *record,
