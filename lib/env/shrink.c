@@ -5,7 +5,7 @@
  * the map changes. Large values stay where they are, since records name their pages: then the cut is behind the
  * last. The checkpoint after that frees the old places and records where the file ends now; when it is
  * durable, no state is left that needs more, and the file is cut. A power cut may undo that: then the file is
- * longer than it need be.
+ * longer than it need be. As many pages are moved at a time as memory is to be had for, so that may take rounds.
  * Invariants: Z1 nobody else has the file open, and nothing is read through the map behind the cut.
  *             Z2 a file that is longer than what writers ever had in use was made so by its user, and stays.
  */
@@ -21,7 +21,12 @@
 
 #define GAIN_PAGES_MIN 256u /* it costs flushes: less is not worth it, */
 #define GAIN_PART_MIN 4u    /* nor is less than this part of the file */
+#ifdef QS_DEBUG
+#define MOVE_PAGES_MAX 128u /* a round */
+#else
 #define MOVE_PAGES_MAX 16384u
+#endif
+#define ROUNDS_MAX 4u /* each writes and flushes that many pages, for which the last to close waits */
 #define EXTRA_PAGES 64u /* for the log, and what a checkpoint always writes */
 
 /* Pages that a file needs beside those in use, while the end of it is moved. */
@@ -45,6 +50,13 @@ static bool worth(const struct core *core, uint64_t pages)
         return false;
     uint64_t gain = file_pages - pages;
     return gain >= GAIN_PAGES_MIN && gain >= file_pages / GAIN_PART_MIN;
+}
+
+/* Whether to make that cut: it gains enough, or is what one round of several can do, and frees what it costs. */
+static bool pays(const struct core *core, uint64_t pages)
+{
+    uint64_t file_pages = qs_store_file_pages(core->store);
+    return worth(core, pages) || pages + MOVE_PAGES_MAX <= file_pages;
 }
 
 /* Which pages of trees and map lie behind the cut. */
@@ -112,7 +124,7 @@ static int move_pages(struct core *core, struct qs_txn *txn)
 {
     struct move move = {.core = core, .txn = txn};
     int rc = find_cut(&move);
-    if (rc != 0 || !worth(core, move.cut.start))
+    if (rc != 0 || !pays(core, move.cut.start))
         return rc;
     core->cut = move.cut.start;
     rc = qs_space_cut_account(&core->space, &move.cut);
@@ -149,21 +161,33 @@ int qs_checkpoint_log(struct core *core, struct replica *replica, bool move)
     return rc;
 }
 
-void qs_close_shrink(struct core *core, struct replica *replica)
+/* One round; false: nothing more is gained. */
+static bool move_end(struct core *core, struct replica *replica)
 {
     struct store *store = core->store;
+    core->cut = 0;
+    if (qs_checkpoint_log(core, replica, true) != 0)
+        return false;
+    QS_HOOK("shrink.moved");
+    if (qs_checkpoint_log(core, replica, false) != 0)
+        return false;
+    QS_HOOK("shrink.freed");
+    uint64_t pages = replica->meta.high_water;
+    if (pages >= qs_store_file_pages(store) ||
+        store->io->truncate(store->file, pages << QS_PAGE_SHIFT) != 0)
+        return false;
+    QS_HOOK("shrink.cut");
+    return true;
+}
+
+void qs_close_shrink(struct core *core, struct replica *replica)
+{
     if (!core->space_open || !worth(core, replica->latest.used_pages + extra_pages(replica)))
         return;
     /* First what was changed: the pages that it replaces would be in the way. */
-    if ((replica->cache.dirty_count > 0 && qs_checkpoint_log(core, replica, false) != 0) ||
-        qs_checkpoint_log(core, replica, true) != 0)
+    if (replica->cache.dirty_count > 0 && qs_checkpoint_log(core, replica, false) != 0)
         return;
-    QS_HOOK("shrink.moved");
-    if (qs_checkpoint_log(core, replica, false) != 0)
-        return;
-    QS_HOOK("shrink.freed");
-    uint64_t pages = replica->meta.high_water;
-    if (pages < qs_store_file_pages(store))
-        store->io->truncate(store->file, pages << QS_PAGE_SHIFT);
-    QS_HOOK("shrink.cut");
+    for (unsigned round = 0; round < ROUNDS_MAX && move_end(core, replica); round++)
+        if (!worth(core, replica->latest.used_pages + extra_pages(replica)))
+            return;
 }
