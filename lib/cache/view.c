@@ -28,9 +28,10 @@ static int verify(const struct view *view, pageid_t pid, struct map_entry *entry
         !qs_page_check(page, ORDER_BYTES, false))
         return QS_CORRUPT();
     /* relaxed: the bit only says that bytes which never change are good; a lost race repeats it */
-    atomic_compare_exchange_strong_explicit(&entry->base, &word, word | MAP_WORD_VERIFIED,
+    uint64_t expected = word;
+    atomic_compare_exchange_strong_explicit(&entry->base, &expected, word | MAP_WORD_VERIFIED,
                                             memory_order_relaxed, memory_order_relaxed);
-    qs_map_found_clean(view->map, pid, word);
+    qs_map_found_clean(view->map, pid, word); /* not what may be there by now (M2) */
     return 0;
 }
 
