@@ -26,7 +26,8 @@
 #else
 #define MOVE_PAGES_MAX 16384u
 #endif
-#define ROUNDS_MAX 4u /* each writes and flushes that many pages, for which the last to close waits */
+#define ROUNDS_MAX                                                                                 \
+    4u /* each writes and flushes that many pages, for which the last to close waits */
 #define EXTRA_PAGES 64u /* for the log, and what a checkpoint always writes */
 
 /* Pages that a file needs beside those in use, while the end of it is moved. */
