@@ -277,11 +277,11 @@ static void add_range(struct writer *writer)
 
 static void shape_cursor_get(struct writer *writer, struct step *step)
 {
-    static const int8_t favourites[] = {
+    static const uint8_t favourites[] = {
         MDB_FIRST,     MDB_LAST,        MDB_NEXT,       MDB_NEXT,      MDB_NEXT,
         MDB_PREV,      MDB_PREV,        MDB_SET,        MDB_SET_KEY,   MDB_SET_RANGE,
         MDB_SET_RANGE, MDB_GET_CURRENT, MDB_NEXT_NODUP, MDB_PREV_NODUP};
-    static const int8_t with_duplicates[] = {
+    static const uint8_t with_duplicates[] = {
         MDB_GET_BOTH,  MDB_GET_BOTH, MDB_GET_BOTH_RANGE, MDB_NEXT_DUP,   MDB_NEXT_DUP, MDB_PREV_DUP,
         MDB_FIRST_DUP, MDB_LAST_DUP, MDB_NEXT_NODUP,     MDB_PREV_NODUP, MDB_SET};
     struct random *random = writer->random;
@@ -291,7 +291,7 @@ static void shape_cursor_get(struct writer *writer, struct step *step)
     } else if (random_chance(random, 80)) {
         step->cursor_op = favourites[random_below(random, sizeof favourites)];
     } else if (random_chance(random, 90)) {
-        step->cursor_op = (int8_t)random_below(random, MDB_PREV_MULTIPLE + 1);
+        step->cursor_op = (int16_t)random_below(random, MDB_PREV_MULTIPLE + 1);
     } else {
         step->cursor_op = random_chance(random, 50) ? 19 : random_chance(random, 50) ? 99 : -1;
     }
@@ -331,8 +331,8 @@ static void add_cursor_step(struct writer *writer, unsigned cursor)
     } else if (code == STEP_CURSOR_PUT_CURRENT) {
         step->number = random_chance(random, 40); /* keep the size */
     } else if (code == STEP_SCAN) {
-        static const int8_t moves[] = {MDB_NEXT,       MDB_PREV,     MDB_NEXT,     MDB_PREV,
-                                       MDB_NEXT_NODUP, MDB_NEXT_DUP, MDB_PREV_DUP, MDB_PREV_NODUP};
+        static const uint8_t moves[] = {MDB_NEXT,       MDB_PREV,     MDB_NEXT,     MDB_PREV,
+                                        MDB_NEXT_NODUP, MDB_NEXT_DUP, MDB_PREV_DUP, MDB_PREV_NODUP};
         step->cursor_op = moves[random_below(random, random_chance(random, 60) ? 4 : 8)];
         step->number = 1 + (int)random_below(random, 200);
     }
